@@ -76,7 +76,7 @@ class RateLimiter(Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class UploadedMedia:
     """
     What WeChat made of an upload.
@@ -97,7 +97,7 @@ class UploadedMedia:
     expires_at: datetime
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class SavedMedia:
     """
     A media that was downloaded to a file or a `Destination`.
@@ -127,7 +127,7 @@ class SavedMedia:
     verified: bool
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class MediaContent:
     """
     A media in memory.
@@ -300,8 +300,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@attrs.frozen(kw_only=True)
-class Outcome(Generic[Result]):
+@attrs.frozen
+class Outcome(Generic[Item, Result]):
     """
     What became of one item of a batch: a result or an error, never both.
 
@@ -323,8 +323,8 @@ class Outcome(Generic[Result]):
         skipped: Whether the manifest or a cache had its result already.
     """
 
-    item: object
-    key: object = None
+    item: Item
+    key: object
     index: int
     result: Result | None = None
     error: Exception | None = None

@@ -1,0 +1,1 @@
+"""WeChat temporary media for asyncio and trio: concurrent, streaming transfers."""
