@@ -27,7 +27,7 @@ class Limit:
 
     max_bytes: int
     min_bytes: int = 1
-    suffixes: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    suffixes: tuple[str, ...] = ()
 
 
 def _read_only(limits: Mapping[str, Limit]) -> Mapping[str, Limit]:
@@ -56,7 +56,7 @@ class Platform:
     """
 
     name: str
-    hosts: tuple[str, ...] = attrs.field(converter=tuple)
+    hosts: tuple[str, ...]
     limits: Mapping[str, Limit] = attrs.field(converter=_read_only, hash=False)
     max_bytes: int = 64 * MIB
     wecom: bool = False
