@@ -1,0 +1,453 @@
+"""
+What a reply says: media, a link, an object or an error.
+
+WeChat answers nearly everything with status 200 and a Content-Type that means
+nothing, so the bytes decide.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import cast
+
+import attrs
+
+from .._errors import APIError, CredentialsError, ServerBusy, UnexpectedReply
+from .._models import LIFETIME, UploadedMedia
+from .errcodes import error_class
+from .filenames import from_disposition
+from .kinds import ENOUGH, kind_of
+from .redaction import excerpt, redacted
+
+MAX_JSON = 64 * 1024
+"""The largest body that is taken for JSON, in bytes."""
+
+_TOKEN_LIFETIME = 7200
+_LONGEST_MESSAGE = 1000
+
+_FIRST_CHAR = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\S)")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_DIGITS = re.compile(r"-?[0-9]{1,10}")
+_RID = re.compile(r"\brid: ?([0-9A-Za-z-]+)")
+_HINT = re.compile(r"\bhint: ?\[([^\]]*)\]")
+_IP = re.compile(r"\b(?:invalid|from) ip:? +(?:ipv6 +)?([0-9A-Fa-f:.]*[0-9A-Fa-f])")
+
+_MEDIA_TYPE = re.compile(
+    r"(?:image|voice|audio|video)/.+"
+    r"|application/(?!(?:.+\+)?(?:json|xml)$|(?:x-)?javascript$).+"
+)
+
+
+@attrs.frozen
+class Head:
+    """
+    What a reply's head says about the body.
+
+    Attributes:
+        status: The HTTP status.
+
+        content_type: As it was sent, or None.
+
+        disposition: The raw ``Content-Disposition``, or None.
+
+        length: Content-Length in bytes, or None.
+
+        chunked: Whether the framing is chunked.
+
+        encoding: Content-Encoding in lower case; None where there is none.
+    """
+
+    status: int
+    content_type: str | None
+    disposition: bytes | None
+    length: int | None
+    chunked: bool
+    encoding: str | None
+
+    @property
+    def verified(self) -> bool:
+        """Whether the framing shows where the body ends."""
+        return self.length is not None or self.chunked
+
+    @property
+    def attachment(self) -> bool:
+        """Whether the body is a media, whatever else it looks like."""
+        kind, _, _ = (self.disposition or b"").partition(b";")
+        return kind.strip().lower() == b"attachment"
+
+
+@attrs.frozen
+class Media:
+    """
+    The body is the media.
+
+    Attributes:
+        content_type: As WeChat sent it, or None.
+
+        filename: The name that WeChat sent, made safe, or None.
+    """
+
+    content_type: str | None
+    filename: str | None
+
+
+@attrs.frozen
+class VideoLink:
+    """The media is elsewhere, at *url*, which holds a key of its own."""
+
+    url: str = attrs.field(repr=False)
+
+
+def parse_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> Head:
+    """
+    Read a reply's head.
+
+    Raises:
+        UnexpectedReply: The head does not say for certain where the body ends:
+            several lengths, an invalid one, or one beside another framing.
+    """
+    content_type = b", ".join(_values(headers, b"content-type")).decode("latin-1")
+    coding = b", ".join(_values(headers, b"content-encoding")).decode("latin-1")
+    head = Head(
+        status=status,
+        content_type=content_type or None,
+        disposition=next(iter(_values(headers, b"content-disposition")), None),
+        length=_length(status, headers),
+        chunked=_is_chunked(status, headers),
+        encoding=None if coding.lower() in ("", "identity") else coding.lower(),
+    )
+    if head.chunked and head.length is not None:
+        raise UnexpectedReply("Content-Length beside chunked framing", status=status)
+    return head
+
+
+def check_status(head: Head, body: bytes, *, secrets: Collection[str] = ()) -> None:
+    """
+    Let the statuses 200 and 206 pass.
+
+    Args:
+        head: The reply's head.
+
+        body: The body, or its beginning, to be quoted.
+
+        secrets: What must not be quoted.
+
+    Raises:
+        ServerBusy: 429 or 5xx.
+        APIError: 412, which WeChat answers to a chunked request.
+        UnexpectedReply: Everything else.
+    """
+    status = head.status
+    if status in (200, 206):
+        return
+    text = excerpt(body, secrets)
+    if status == 429 or 500 <= status < 600:
+        raise ServerBusy(text, status=status)
+    if status == 412:
+        raise APIError(text, status=status)
+    raise UnexpectedReply(f"HTTP {status}", status=status, excerpt=text)
+
+
+def enough(head: Head, first: bytes) -> bool:
+    """
+    Whether *first* is enough of an unfinished body for `media_or_link`.
+
+    What may be a JSON document is needed whole, unless it is too large to be
+    one; of anything else, as many bytes as tell its kind.
+    """
+    if head.attachment or head.encoding:
+        return True
+    if _first_char(first) in (b"", b"{"):
+        return max(head.length or 0, len(first)) > MAX_JSON
+    return len(first) >= ENOUGH
+
+
+def media_or_link(
+    head: Head,
+    first: bytes,
+    *,
+    complete: bool,
+    wecom: bool,
+    secrets: Collection[str] = (),
+) -> Media | VideoLink:
+    """
+    Tell what the reply to a download is.
+
+    Args:
+        head: The reply's head.
+
+        first: The beginning of the body, `enough` of it.
+
+        complete: Whether it is the whole body.
+
+        wecom: Whether the errcodes are WeCom's.
+
+        secrets: What no error may show.
+
+    Raises:
+        APIError: Or the subclass that the errcode or the status asks for.
+        UnexpectedReply: Neither media, nor a link, nor a documented error.
+    """
+    check_status(head, first, secrets=secrets)
+    if head.encoding:
+        raise _unexpected(f"a body encoded as {head.encoding[:40]!r}", head, b"", ())
+    if head.attachment:
+        return _media(head)
+    if _first_char(first) != b"{":
+        return _media_by_kind(head, first, secrets)
+    reply = _object(first) if complete else None
+    if reply is None:
+        return _media_unless_error(head, first, secrets)
+    return _link(head, first, reply, wecom, secrets) or _media_by_kind(
+        head, first, secrets
+    )
+
+
+def parse_object(
+    head: Head,
+    body: bytes,
+    *,
+    wecom: bool,
+    token_call: bool = False,
+    secrets: Collection[str] = (),
+    limit: int = MAX_JSON,
+) -> dict[str, object]:
+    """
+    Read a reply that must be a JSON object without an error in it.
+
+    Args:
+        head: The reply's head.
+
+        body: The whole body.
+
+        wecom: Whether the errcodes are WeCom's.
+
+        token_call: Whether a token was asked for.
+
+        secrets: What no error may show.
+
+        limit: The largest body that is parsed, in bytes.
+
+    Raises:
+        APIError: Or the subclass that the errcode or the status asks for.
+        UnexpectedReply: No such object.
+    """
+    check_status(head, body, secrets=secrets)
+    if head.encoding:
+        raise _unexpected(f"a body encoded as {head.encoding[:40]!r}", head, b"", ())
+    reply = _object(body, limit)
+    if reply is None:
+        raise _unexpected("not a JSON object", head, body, secrets)
+    code = _whole(reply.get("errcode", 0))
+    if code is None:
+        raise _unexpected("an errcode that is no number", head, body, secrets)
+    if code:
+        raise api_error(
+            code,
+            reply.get("errmsg"),
+            wecom=wecom,
+            token_call=token_call,
+            secrets=secrets,
+        )
+    return reply
+
+
+def uploaded(reply: Mapping[str, object], *, type: str, now: datetime) -> UploadedMedia:
+    """
+    Read the reply to an upload.
+
+    Args:
+        reply: The object that `parse_object` gave.
+
+        type: The type that was asked for, where the reply names none.
+
+        now: The time of the upload, where the reply names none.
+
+    Raises:
+        UnexpectedReply: There is no media_id in it.
+    """
+    # type=thumb is answered with thumb_media_id alone (seen).
+    media_id = _text(reply.get("media_id")) or _text(reply.get("thumb_media_id"))
+    if media_id is None:
+        raise UnexpectedReply("the reply to an upload has no media_id", status=200)
+    seconds = _whole(reply.get("created_at")) or 0
+    created_at = datetime.fromtimestamp(seconds, UTC) if seconds > 0 else now
+    return UploadedMedia(
+        media_id=media_id,
+        type=_text(reply.get("type")) or type,
+        created_at=created_at,
+        expires_at=created_at + LIFETIME,
+    )
+
+
+def access_token(reply: Mapping[str, object]) -> tuple[str, float]:
+    """
+    Read the reply to a request for a token.
+
+    Returns:
+        The token, and the seconds that it will live.
+
+    Raises:
+        UnexpectedReply: There is no usable token in it. The error does not
+            quote the reply.
+    """
+    token = _text(reply.get("access_token"))
+    if token is None or not token.isascii():
+        raise UnexpectedReply("the reply has no usable access_token", status=200)
+    seconds = _whole(reply.get("expires_in"))
+    if seconds is None:
+        return token, float(_TOKEN_LIFETIME)
+    if seconds <= 0:
+        raise UnexpectedReply("the reply's access_token is over", status=200)
+    return token, float(seconds)
+
+
+def api_error(
+    code: int,
+    errmsg: object,
+    *,
+    wecom: bool,
+    token_call: bool = False,
+    secrets: Collection[str] = (),
+) -> APIError:
+    """
+    Make the exception for an errcode, with the facts that its errmsg holds.
+
+    Args:
+        code: The errcode, not 0.
+
+        errmsg: As it was sent; ignored unless it is a str.
+
+        wecom: Whether WeCom said it.
+
+        token_call: Whether a token was asked for.
+
+        secrets: What the message must not show.
+    """
+    message = _message(errmsg, secrets)
+    error = error_class(code, wecom=wecom, token_call=token_call)(
+        message,
+        code=code,
+        rid=_found(_RID, message),
+        hint=_found(_HINT, message),
+        status=200,
+    )
+    if isinstance(error, CredentialsError):
+        error.ip = _address(_found(_IP, message))
+    return error
+
+
+def _values(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    return [value.strip() for key, value in headers if key.lower() == name]
+
+
+def _length(status: int, headers: Sequence[tuple[bytes, bytes]]) -> int | None:
+    values = _values(headers, b"content-length")
+    if not values:
+        return None
+    if len(values) > 1 or not _LENGTH.fullmatch(values[0]):
+        raise UnexpectedReply("several Content-Lengths, or no number", status=status)
+    return int(values[0])
+
+
+def _is_chunked(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    coding = b", ".join(_values(headers, b"transfer-encoding")).lower()
+    if coding not in (b"", b"identity", b"chunked"):
+        raise UnexpectedReply("an unknown Transfer-Encoding", status=status)
+    return coding == b"chunked"
+
+
+def _first_char(first: bytes) -> bytes:
+    match = _FIRST_CHAR.match(first)
+    return match[1] if match else b""
+
+
+def _media(head: Head) -> Media:
+    return Media(head.content_type, from_disposition(head.disposition))
+
+
+def _media_by_kind(head: Head, first: bytes, secrets: Collection[str]) -> Media:
+    media_type = (head.content_type or "").partition(";")[0].strip().lower()
+    if first and (kind_of(first) or _MEDIA_TYPE.fullmatch(media_type)):
+        return _media(head)
+    raise _unexpected("neither media nor a documented reply", head, first, secrets)
+
+
+def _media_unless_error(head: Head, first: bytes, secrets: Collection[str]) -> Media:
+    # An error may be broken, and its Content-Type that of an image: it must
+    # not become the user's file.
+    if b"errcode" in first:
+        raise _unexpected("a broken error", head, first, secrets)
+    return _media_by_kind(head, first, secrets)
+
+
+def _link(
+    head: Head,
+    first: bytes,
+    reply: dict[str, object],
+    wecom: bool,
+    secrets: Collection[str],
+) -> VideoLink | None:
+    code = _whole(reply.get("errcode", 0))
+    if code:
+        raise api_error(code, reply.get("errmsg"), wecom=wecom, secrets=secrets)
+    url = _text(reply.get("video_url"))
+    if code == 0 and url:
+        return VideoLink(url)
+    if "errcode" in reply or "video_url" in reply:
+        raise _unexpected("neither a link nor an error", head, first, secrets)
+    return None
+
+
+def _object(body: bytes, limit: int = MAX_JSON) -> dict[str, object] | None:
+    if len(body) > limit:
+        return None
+    try:
+        parsed = json.loads(body.decode("utf-8-sig", "replace"), strict=False)
+    except (ValueError, RecursionError):
+        # Not raised from here: the exception holds the whole document.
+        return None
+    return cast("dict[str, object]", parsed) if isinstance(parsed, dict) else None
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if abs(value) < 10**10 else None
+    return None
+
+
+def _text(value: object) -> str | None:
+    # Printable: lone surrogates and control characters have no place in a URL.
+    return value if isinstance(value, str) and value.isprintable() and value else None
+
+
+def _message(errmsg: object, secrets: Collection[str]) -> str:
+    if not isinstance(errmsg, str):
+        return ""
+    encodable = errmsg.encode(errors="replace").decode()
+    return redacted(encodable, secrets)[:_LONGEST_MESSAGE]
+
+
+def _found(pattern: re.Pattern[str], text: str) -> str | None:
+    match = pattern.search(text)
+    return match[1] if match else None
+
+
+def _address(text: str | None) -> str | None:
+    try:
+        return str(ip_address(text or ""))
+    except ValueError:
+        return None
+
+
+def _unexpected(
+    message: str, head: Head, body: bytes, secrets: Collection[str]
+) -> UnexpectedReply:
+    text = excerpt(body, secrets)
+    return UnexpectedReply(message, status=head.status, excerpt=text)
