@@ -24,6 +24,10 @@ _PRIVATE_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa")
 # The last label decides, as for a browser: https://url.spec.whatwg.org/#ends-in-a-number-checker
 _NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.DOTALL)
 
+# At least two labels: a name without a dot is found in the
+# local network or not at all.
+_PUBLIC_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)+")
+
 # Not public in fact, whatever this Python's ipaddress says: IETF's own with
 # Oracle's metadata service, shared addresses of carriers, 6to4 relays, and the
 # one public address that Azure answers inside its machines.
@@ -92,8 +96,7 @@ def _canonical(host: str) -> str:
 
 
 def _is_private(name: str) -> bool:
-    # A name without a dot is found in the local network or not at all.
-    if "." not in name:
+    if not _PUBLIC_NAME.fullmatch(name):
         return True
     return name.endswith(tuple(f".{private}" for private in _PRIVATE_NAMES))
 

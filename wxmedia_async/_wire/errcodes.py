@@ -1,6 +1,10 @@
-"""WeChat's error codes, and the exception that each of them becomes."""
+"""WeChat's error codes: the exception for each, with what its errmsg tells."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from ipaddress import ip_address
 
 from .._errors import (
     APIError,
@@ -13,6 +17,7 @@ from .._errors import (
     ServerBusy,
     TokenRejected,
 )
+from .redaction import redacted
 
 RANGE_NEEDED = 830002
 """WeCom: more than 20 MB, to be fetched in ranges."""
@@ -41,6 +46,12 @@ _TOKEN_CALL: dict[int, type[APIError]] = {40001: CredentialsError}
 _WECOM: dict[int, type[APIError]] = {40001: CredentialsError, 45009: RateLimited}
 
 
+_LONGEST_MESSAGE = 1000
+_RID = re.compile(r"\brid: ?([0-9A-Za-z-]+)")
+_HINT = re.compile(r"\bhint: ?\[([^\]]*)\]")
+_IP = re.compile(r"\b(?:invalid|from) ip:? +(?:ipv6 +)?([0-9A-Fa-f:.]*[0-9A-Fa-f])")
+
+
 def error_class(code: int, *, wecom: bool, token_call: bool = False) -> type[APIError]:
     """
     Find the exception for an errcode.
@@ -57,3 +68,58 @@ def error_class(code: int, *, wecom: bool, token_call: bool = False) -> type[API
     """
     special = (_WECOM if wecom else {}) | (_TOKEN_CALL if token_call else {})
     return special.get(code) or _ANYWHERE.get(code, APIError)
+
+
+def api_error(
+    code: int,
+    errmsg: object,
+    *,
+    wecom: bool,
+    token_call: bool = False,
+    secrets: Collection[str] = (),
+) -> APIError:
+    """
+    Make the exception for an errcode, with the facts that its errmsg holds.
+
+    Args:
+        code: The errcode, not 0.
+
+        errmsg: As it was sent; ignored unless it is a str.
+
+        wecom: Whether WeCom said it.
+
+        token_call: Whether a token was asked for.
+
+        secrets: What the message must not show.
+    """
+    message = _message(errmsg, secrets)
+    error = error_class(code, wecom=wecom, token_call=token_call)(
+        message,
+        code=code,
+        rid=_found(_RID, message),
+        hint=_found(_HINT, message),
+        status=200,
+    )
+    if isinstance(error, CredentialsError):
+        error.ip = _address(_found(_IP, message))
+    return error
+
+
+def _message(errmsg: object, secrets: Collection[str]) -> str:
+    if not isinstance(errmsg, str):
+        return ""
+    # JSON may hold lone surrogates, which no terminal or log file takes.
+    encodable = errmsg.encode(errors="replace").decode()
+    return redacted(encodable, secrets)[:_LONGEST_MESSAGE]
+
+
+def _found(pattern: re.Pattern[str], text: str) -> str | None:
+    match = pattern.search(text)
+    return match[1] if match else None
+
+
+def _address(text: str | None) -> str | None:
+    try:
+        return str(ip_address(text or ""))
+    except ValueError:
+        return None

@@ -212,7 +212,7 @@ def _base(name: str) -> str:
     if re.search(r"[\r\n\0]", name):
         raise ValueError(f"CR, LF or NUL in a filename: {name!r}")
     base = re.split(r"[/\\]", name)[-1]
-    return "" if base in (".", "..") else base
+    return base if base.strip(". ") else ""
 
 
 def _fitting_suffix(type: str, suffixes: tuple[str, ...], first: bytes) -> str:

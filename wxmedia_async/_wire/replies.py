@@ -7,34 +7,27 @@ nothing, so the bytes decide.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from ipaddress import ip_address
-from typing import cast
 
 import attrs
 
-from .._errors import APIError, CredentialsError, ServerBusy, UnexpectedReply
+from .._errors import APIError, ServerBusy, UnexpectedReply
 from .._models import LIFETIME, UploadedMedia
-from .errcodes import error_class
+from .errcodes import api_error
 from .filenames import from_disposition
 from .kinds import ENOUGH, kind_of
-from .redaction import excerpt, redacted
+from .lenient import json_object, plain_text, whole_number
+from .redaction import excerpt
 
 MAX_JSON = 64 * 1024
 """The largest body that is taken for JSON, in bytes."""
 
 _TOKEN_LIFETIME = 7200
-_LONGEST_MESSAGE = 1000
 
 _FIRST_CHAR = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\S)")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-_DIGITS = re.compile(r"-?[0-9]{1,10}")
-_RID = re.compile(r"\brid: ?([0-9A-Za-z-]+)")
-_HINT = re.compile(r"\bhint: ?\[([^\]]*)\]")
-_IP = re.compile(r"\b(?:invalid|from) ip:? +(?:ipv6 +)?([0-9A-Fa-f:.]*[0-9A-Fa-f])")
 
 _MEDIA_TYPE = re.compile(
     r"(?:image|voice|audio|video)/.+"
@@ -110,12 +103,12 @@ def parse_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> Head:
         UnexpectedReply: The head does not say for certain where the body ends:
             several lengths, an invalid one, or one beside another framing.
     """
-    content_type = b", ".join(_values(headers, b"content-type")).decode("latin-1")
+    content_type = _first(headers, b"content-type") or b""
     coding = b", ".join(_values(headers, b"content-encoding")).decode("latin-1")
     head = Head(
         status=status,
-        content_type=content_type or None,
-        disposition=next(iter(_values(headers, b"content-disposition")), None),
+        content_type=content_type.decode("latin-1") or None,
+        disposition=_first(headers, b"content-disposition"),
         length=_length(status, headers),
         chunked=_is_chunked(status, headers),
         encoding=None if coding.lower() in ("", "identity") else coding.lower(),
@@ -156,12 +149,12 @@ def enough(head: Head, first: bytes) -> bool:
     """
     Whether *first* is enough of an unfinished body for `media_or_link`.
 
-    What may be a JSON document is needed whole, unless it is too large to be
-    one; of anything else, as many bytes as tell its kind.
+    What may be an error or a link is needed whole, unless it is too large for
+    either; of anything else, as many bytes as tell its kind.
     """
-    if head.attachment or head.encoding:
+    if head.encoding:
         return True
-    if _first_char(first) in (b"", b"{"):
+    if not head.attachment and _first_char(first) in (b"", b"{"):
         return max(head.length or 0, len(first)) > MAX_JSON
     return len(first) >= ENOUGH
 
@@ -193,18 +186,16 @@ def media_or_link(
         UnexpectedReply: Neither media, nor a link, nor a documented error.
     """
     check_status(head, first, secrets=secrets)
-    if head.encoding:
-        raise _unexpected(f"a body encoded as {head.encoding[:40]!r}", head, b"", ())
+    _check_encoding(head)
     if head.attachment:
         return _media(head)
     if _first_char(first) != b"{":
         return _media_by_kind(head, first, secrets)
-    reply = _object(first) if complete else None
+    reply = json_object(first, MAX_JSON) if complete else None
     if reply is None:
         return _media_unless_error(head, first, secrets)
-    return _link(head, first, reply, wecom, secrets) or _media_by_kind(
-        head, first, secrets
-    )
+    link = _link(head, first, reply, wecom, secrets)
+    return link or _media_by_kind(head, first, secrets)
 
 
 def parse_object(
@@ -237,12 +228,11 @@ def parse_object(
         UnexpectedReply: No such object.
     """
     check_status(head, body, secrets=secrets)
-    if head.encoding:
-        raise _unexpected(f"a body encoded as {head.encoding[:40]!r}", head, b"", ())
-    reply = _object(body, limit)
+    _check_encoding(head)
+    reply = json_object(body, limit)
     if reply is None:
         raise _unexpected("not a JSON object", head, body, secrets)
-    code = _whole(reply.get("errcode", 0))
+    code = whole_number(reply.get("errcode", 0))
     if code is None:
         raise _unexpected("an errcode that is no number", head, body, secrets)
     if code:
@@ -271,14 +261,15 @@ def uploaded(reply: Mapping[str, object], *, type: str, now: datetime) -> Upload
         UnexpectedReply: There is no media_id in it.
     """
     # type=thumb is answered with thumb_media_id alone (seen).
-    media_id = _text(reply.get("media_id")) or _text(reply.get("thumb_media_id"))
+    names = (reply.get("media_id"), reply.get("thumb_media_id"))
+    media_id = next(filter(None, map(plain_text, names)), None)
     if media_id is None:
         raise UnexpectedReply("the reply to an upload has no media_id", status=200)
-    seconds = _whole(reply.get("created_at")) or 0
+    seconds = whole_number(reply.get("created_at")) or 0
     created_at = datetime.fromtimestamp(seconds, UTC) if seconds > 0 else now
     return UploadedMedia(
         media_id=media_id,
-        type=_text(reply.get("type")) or type,
+        type=plain_text(reply.get("type")) or type,
         created_at=created_at,
         expires_at=created_at + LIFETIME,
     )
@@ -295,10 +286,10 @@ def access_token(reply: Mapping[str, object]) -> tuple[str, float]:
         UnexpectedReply: There is no usable token in it. The error does not
             quote the reply.
     """
-    token = _text(reply.get("access_token"))
+    token = plain_text(reply.get("access_token"))
     if token is None or not token.isascii():
         raise UnexpectedReply("the reply has no usable access_token", status=200)
-    seconds = _whole(reply.get("expires_in"))
+    seconds = whole_number(reply.get("expires_in"))
     if seconds is None:
         return token, float(_TOKEN_LIFETIME)
     if seconds <= 0:
@@ -306,43 +297,12 @@ def access_token(reply: Mapping[str, object]) -> tuple[str, float]:
     return token, float(seconds)
 
 
-def api_error(
-    code: int,
-    errmsg: object,
-    *,
-    wecom: bool,
-    token_call: bool = False,
-    secrets: Collection[str] = (),
-) -> APIError:
-    """
-    Make the exception for an errcode, with the facts that its errmsg holds.
-
-    Args:
-        code: The errcode, not 0.
-
-        errmsg: As it was sent; ignored unless it is a str.
-
-        wecom: Whether WeCom said it.
-
-        token_call: Whether a token was asked for.
-
-        secrets: What the message must not show.
-    """
-    message = _message(errmsg, secrets)
-    error = error_class(code, wecom=wecom, token_call=token_call)(
-        message,
-        code=code,
-        rid=_found(_RID, message),
-        hint=_found(_HINT, message),
-        status=200,
-    )
-    if isinstance(error, CredentialsError):
-        error.ip = _address(_found(_IP, message))
-    return error
-
-
 def _values(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
     return [value.strip() for key, value in headers if key.lower() == name]
+
+
+def _first(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    return next(iter(_values(headers, name)), None)
 
 
 def _length(status: int, headers: Sequence[tuple[bytes, bytes]]) -> int | None:
@@ -359,6 +319,13 @@ def _is_chunked(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bool:
     if coding not in (b"", b"identity", b"chunked"):
         raise UnexpectedReply("an unknown Transfer-Encoding", status=status)
     return coding == b"chunked"
+
+
+def _check_encoding(head: Head) -> None:
+    # We ask for identity: an encoding is a mistake, or a bomb.
+    if head.encoding:
+        text = f"a body encoded as {head.encoding[:40]!r}"
+        raise UnexpectedReply(text, status=head.status)
 
 
 def _first_char(first: bytes) -> bytes:
@@ -392,58 +359,15 @@ def _link(
     wecom: bool,
     secrets: Collection[str],
 ) -> VideoLink | None:
-    code = _whole(reply.get("errcode", 0))
+    code = whole_number(reply.get("errcode", 0))
     if code:
         raise api_error(code, reply.get("errmsg"), wecom=wecom, secrets=secrets)
-    url = _text(reply.get("video_url"))
+    url = plain_text(reply.get("video_url"))
     if code == 0 and url:
         return VideoLink(url)
     if "errcode" in reply or "video_url" in reply:
         raise _unexpected("neither a link nor an error", head, first, secrets)
     return None
-
-
-def _object(body: bytes, limit: int = MAX_JSON) -> dict[str, object] | None:
-    if len(body) > limit:
-        return None
-    try:
-        parsed = json.loads(body.decode("utf-8-sig", "replace"), strict=False)
-    except (ValueError, RecursionError):
-        # Not raised from here: the exception holds the whole document.
-        return None
-    return cast("dict[str, object]", parsed) if isinstance(parsed, dict) else None
-
-
-def _whole(value: object) -> int | None:
-    if isinstance(value, str) and _DIGITS.fullmatch(value):
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if abs(value) < 10**10 else None
-    return None
-
-
-def _text(value: object) -> str | None:
-    # Printable: lone surrogates and control characters have no place in a URL.
-    return value if isinstance(value, str) and value.isprintable() and value else None
-
-
-def _message(errmsg: object, secrets: Collection[str]) -> str:
-    if not isinstance(errmsg, str):
-        return ""
-    encodable = errmsg.encode(errors="replace").decode()
-    return redacted(encodable, secrets)[:_LONGEST_MESSAGE]
-
-
-def _found(pattern: re.Pattern[str], text: str) -> str | None:
-    match = pattern.search(text)
-    return match[1] if match else None
-
-
-def _address(text: str | None) -> str | None:
-    try:
-        return str(ip_address(text or ""))
-    except ValueError:
-        return None
 
 
 def _unexpected(
