@@ -1,0 +1,403 @@
+"""MediaClient: what users hold."""
+
+from __future__ import annotations
+
+import enum
+import os
+import ssl
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Literal, Self
+from urllib.request import getproxies
+
+import anyio
+import attrs
+import httpx
+
+from . import _call, _download, _stream, _upload
+from ._download import Wanted
+from ._hosts import Hosts
+from ._lifetime import Lifetime
+from ._models import (
+    Adaptive,
+    Destination,
+    MediaContent,
+    Rate,
+    RateLimiter,
+    RetryPolicy,
+    SavedMedia,
+    Source,
+    UploadedMedia,
+)
+from ._platforms import MIB, MINI_PROGRAM, Platform
+from ._progress import ProgressCallback, Reporter
+from ._rate import limiter_for
+from ._session import Session
+from ._slots import Slots
+from ._stream import MediaStream
+from ._tokens import TokenLike, TokenProvider, bind
+from .transport._lanes import LaneTransport
+from .transport._proxies import proxy_mounts
+
+_USER_AGENT = {"User-Agent": "wxmedia_async"}
+
+
+class _Unchanged(enum.Enum):
+    """An option that was not given, where None means something."""
+
+    UNCHANGED = "unchanged"
+
+
+_UNCHANGED = _Unchanged.UNCHANGED
+
+
+class MediaClient:
+    """
+    Uploads and downloads WeChat temporary media, many at a time.
+
+    One client is to be shared by all tasks of an event loop, for as long as
+    the service runs: it holds the connections, the token and the bound on
+    concurrency. Use ``async with``, or call `aclose()` at the end.
+
+    Args:
+        token: A token, where to get one (`AppToken`, `CorpToken`, a
+            `TokenProvider`, a coroutine function), or None to send none.
+
+        platform: `MINI_PROGRAM`, `OFFICIAL_ACCOUNT` or `WECOM`, or one made of
+            those by ``attrs.evolve``.
+
+        base_url: Instead of the platform's hosts: a simulator, a gateway.
+
+        http: A client of your own, used as it is and never closed.
+
+        max_concurrency: Transfers in flight, over all calls on this client.
+
+        retry: How patiently failures are tried again.
+
+        timeout: Seconds for each connect, read and write.
+
+        deadline: Seconds for one transfer with all its tries; waiting for a
+            slot does not count. None: no deadline.
+
+        verify: How certificates are checked on connections that we make.
+
+        rate: Calls per time, or a limiter shared with others.
+
+        file_io: ``"thread"`` where disks are slow or on a network.
+    """
+
+    def __init__(
+        self,
+        token: TokenLike,
+        *,
+        platform: Platform = MINI_PROGRAM,
+        base_url: str | None = None,
+        http: httpx.AsyncClient | None = None,
+        max_concurrency: int | Adaptive = 16,
+        retry: RetryPolicy = RetryPolicy(),
+        timeout: float | httpx.Timeout = 30.0,
+        deadline: float | None = 300.0,
+        verify: ssl.SSLContext | bool = True,
+        rate: Rate | RateLimiter | None = None,
+        file_io: Literal["inline", "thread"] = "inline",
+    ) -> None:
+        if file_io not in ("inline", "thread"):
+            raise ValueError("file_io is either 'inline' or 'thread'")
+        urls = platform.hosts if base_url is None else (_checked(base_url),)
+        session = Session(
+            http=_own_http(verify) if http is None else http,
+            owns_http=http is None,
+            hosts=Hosts(urls),
+            platform=platform,
+            slots=Slots(_limiter(max_concurrency), limiter_for(rate)),
+            tokens=None,
+            policy=retry,
+            timeout=_timeout(timeout),
+            deadline=deadline,
+            file_io=file_io,
+            lifetime=Lifetime(),
+        )
+        self._session = _with_token(session, token)
+        self._is_child = False
+
+    def __repr__(self) -> str:
+        return f"<MediaClient of {self._session.platform.name}>"
+
+    async def __aenter__(self) -> Self:
+        self._session.lifetime.check()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """
+        Cancel what runs, wait for its end, and close the connections we made.
+
+        May be called twice. Calls that are cancelled by it raise `ClientClosed`.
+        A client made by `with_options` owns nothing and closes nothing.
+        """
+        if self._is_child:
+            return
+        try:
+            await self._session.lifetime.close()
+        finally:
+            if self._session.owns_http:
+                with anyio.CancelScope(shield=True):
+                    await self._session.http.aclose()
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """The httpx client that carries every request."""
+        return self._session.http
+
+    @property
+    def token(self) -> TokenProvider | None:
+        """Where tokens come from, for another SDK to share; None for None."""
+        return self._session.tokens
+
+    def with_options(
+        self,
+        *,
+        timeout: float | httpx.Timeout | _Unchanged = _UNCHANGED,
+        deadline: float | _Unchanged | None = _UNCHANGED,
+        retry: RetryPolicy | _Unchanged = _UNCHANGED,
+        token: TokenLike | _Unchanged = _UNCHANGED,
+    ) -> MediaClient:
+        """
+        Return a client with other options on the same connections and bound.
+
+        It owns nothing: closing it closes nothing, and it ends with this one.
+        """
+        session = self._session
+        if not isinstance(timeout, _Unchanged):
+            session = attrs.evolve(session, timeout=_timeout(timeout))
+        if not isinstance(deadline, _Unchanged):
+            session = attrs.evolve(session, deadline=deadline)
+        if not isinstance(retry, _Unchanged):
+            session = attrs.evolve(session, policy=retry)
+        if not isinstance(token, _Unchanged):
+            session = _with_token(session, token)
+        child = object.__new__(type(self))
+        child._session, child._is_child = session, True
+        return child
+
+    async def upload(
+        self,
+        source: Source,
+        type: str = "image",
+        *,
+        filename: str | None = None,
+        content_type: str | None = None,
+        size: int | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> UploadedMedia:
+        """
+        Upload one media and return what WeChat calls it for three days.
+
+        The body is streamed. A cancelled or failed upload leaves the source as
+        it was: a file object stands again where it stood.
+
+        Args:
+            source: A path, bytes, a binary file (sent from where it stands),
+                an async file, or an async iterable of bytes.
+
+            type: ``image``, ``voice``, ``video``, ``thumb`` or ``file``.
+
+            filename: The name that WeChat sees; made up where there is none.
+
+            content_type: The type of the bytes, which WeChat ignores.
+
+            size: Length in bytes, for an async iterable; without it, that is
+                spooled to a temporary file first.
+
+            progress: Called with a `Progress` as the bytes go.
+
+        Raises:
+            MediaRejected: Wrong type or size, before any request where the
+                platform's rules are certain.
+
+            TooLarge: More than the type's limit.
+
+            SourceChanged: The source gave other bytes than it promised.
+
+            MediaError: Every other failure of the transfer; see the error tree.
+
+            OSError: The source could not be read.
+        """
+        done = await _upload.upload(
+            self._session,
+            source,
+            type=type,
+            filename=filename,
+            content_type=content_type,
+            size=size,
+            reporter=Reporter(progress, source),
+        )
+        return done.value
+
+    async def download(
+        self,
+        media_id: str,
+        to: str | os.PathLike[str] | Destination,
+        *,
+        overwrite: bool = False,
+        max_bytes: int | None = None,
+        progress: ProgressCallback | None = None,
+        hd_voice: bool = False,
+    ) -> SavedMedia:
+        """
+        Download one media to a file, into a folder, or to a `Destination`.
+
+        The file appears whole or not at all, also when this is cancelled.
+
+        Args:
+            media_id: What WeChat calls the media.
+
+            to: A file, whose folder must exist; or a folder, one that exists
+                or a str that ends in a slash, which is made. In a folder the
+                name is the media_id with a suffix.
+
+            overwrite: Whether a file that exists may be replaced.
+
+            max_bytes: The most bytes to accept; None: the platform's cap.
+
+            progress: Called with a `Progress` as the bytes come.
+
+            hd_voice: Ask for the speex recording of a voice.
+
+        Raises:
+            MediaNotFound: The media_id is wrong, too old, or another account's.
+
+            FileExistsError: There is a file of that name, and no `overwrite`.
+
+            TooLarge: More than *max_bytes*.
+
+            MediaError: Every other failure of the transfer; see the error tree.
+
+            OSError: The file could not be written.
+        """
+        wanted = self._wanted(media_id, max_bytes, hd_voice)
+        reporter = Reporter(progress, media_id)
+        done = await _download.save(
+            self._session, wanted, to, overwrite=overwrite, reporter=reporter
+        )
+        return done.value
+
+    async def read(
+        self, media_id: str, *, max_bytes: int | None = 32 * MIB, hd_voice: bool = False
+    ) -> MediaContent:
+        """
+        Download one media into memory, at most *max_bytes* of it.
+
+        Raises:
+            TooLarge: More than *max_bytes*.
+
+            MediaError: Every other failure of the transfer; see the error tree.
+        """
+        wanted = self._wanted(media_id, max_bytes, hd_voice)
+        return (await _download.read(self._session, wanted)).value
+
+    def stream(
+        self, media_id: str, *, max_bytes: int | None = None, hd_voice: bool = False
+    ) -> AbstractAsyncContextManager[MediaStream]:
+        """
+        Download one media chunk by chunk, in an ``async with`` block.
+
+        It is tried again until the reply's head is there, not after. The slot
+        is held until the block ends, so start no other transfer of this client
+        inside the block.
+
+        Raises:
+            TooLarge: More than *max_bytes*.
+
+            MediaError: Every other failure of the transfer; see the error tree.
+        """
+        wanted = self._wanted(media_id, max_bytes, hd_voice)
+        return _stream.stream(self._session, wanted)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: Mapping[str, str] | None = None,
+    ) -> dict[str, object]:
+        """
+        Send any other JSON call of the platform, with the same token and care.
+
+        The token is renewed once where it is refused, and a busy service is
+        tried again. Another call than a GET is not sent twice where WeChat may
+        have carried it out already.
+
+        Args:
+            method: ``GET`` or ``POST``.
+
+            path: What follows the host, for example
+                ``/cgi-bin/message/custom/send``.
+
+            json: The body, sent as UTF-8.
+
+            params: More of the query than the token.
+
+        Returns:
+            The reply, at most 4 MiB of it.
+
+        Raises:
+            APIError: WeChat answered with an errcode.
+
+            MediaError: Every other failure; see the error tree.
+        """
+        done = await _call.call(self._session, method, path, json=json, params=params)
+        return done.value
+
+    def _wanted(self, media_id: str, max_bytes: int | None, hd_voice: bool) -> Wanted:
+        cap = self._session.platform.max_bytes if max_bytes is None else max_bytes
+        return Wanted(media_id, cap, hd_voice)
+
+
+def _with_token(session: Session, token: TokenLike) -> Session:
+    # The endpoint is called by a session without a token, or it would wait for
+    # itself.
+    anonymous = attrs.evolve(session, tokens=None)
+    provider = bind(token, anonymous.fetch_token, scope=session.hosts.urls[0])
+    return attrs.evolve(session, tokens=provider)
+
+
+def _own_http(verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
+    context = httpx.create_ssl_context(verify=verify)
+    mounts = {
+        pattern: None if proxy is None else LaneTransport(verify=context, proxy=proxy)
+        for pattern, proxy in proxy_mounts(getproxies()).items()
+    }
+    return httpx.AsyncClient(
+        transport=LaneTransport(verify=context), mounts=mounts, headers=_USER_AGENT
+    )
+
+
+def _limiter(bound: int | Adaptive) -> anyio.CapacityLimiter:
+    if isinstance(bound, Adaptive):
+        return anyio.CapacityLimiter(bound.high)
+    if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
+        raise ValueError("max_concurrency is a whole number of 1 or more")
+    return anyio.CapacityLimiter(bound)
+
+
+def _timeout(timeout: float | httpx.Timeout) -> httpx.Timeout:
+    if isinstance(timeout, httpx.Timeout):
+        return timeout
+    return httpx.Timeout(timeout, pool=None)
+
+
+def _checked(base_url: str) -> str:
+    url = httpx.URL(base_url)
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("base_url begins with http:// or https:// and a host")
+    return base_url

@@ -1,0 +1,126 @@
+"""httpx's errors become ours, here and nowhere else."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Collection, Iterator
+
+import httpx
+
+from ._errors import (
+    MediaError,
+    TransferError,
+    TransferTimeout,
+    Truncated,
+    UnexpectedReply,
+)
+from ._wire.redaction import redacted
+
+# What httpcore and h11 say when the peer went away; every other protocol error
+# is a reply that is none.
+_WENT_AWAY = (
+    "server disconnected",
+    "peer closed connection",
+    "connection closed",
+    "connectionterminated",
+    "incomplete",
+)
+
+HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
+"""All that httpx raises on purpose: the three trees have no common root."""
+
+
+def translated(
+    error: httpx.HTTPError | httpx.InvalidURL | httpx.StreamError,
+    *,
+    host: str,
+    phase: str,
+    received: int = 0,
+    expected: int | None = None,
+    secrets: Collection[str] = (),
+) -> MediaError:
+    """
+    Return our error for one of httpx's, with a cause that gives nothing away.
+
+    Args:
+        error: What httpx raised.
+
+        host: Whom we were talking to.
+
+        phase: ``"send"`` until the reply's head is complete, then ``"receive"``.
+
+        received: Bytes of the body that came, for the text.
+
+        expected: Bytes of the body that were announced, if so.
+
+        secrets: What must not be in any text.
+    """
+    told = redacted(str(error), secrets) or type(error).__name__
+    ours = _ours(error, told, host, phase, received, expected)
+    ours.__cause__ = _without_request(error, told)
+    return ours
+
+
+def _ours(
+    error: Exception,
+    told: str,
+    host: str,
+    phase: str,
+    received: int,
+    expected: int | None,
+) -> MediaError:
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)):
+        phase = "connect"
+    if isinstance(error, httpx.PoolTimeout):
+        return TransferTimeout(f"no free connection to {host}: {told}", phase="connect")
+    where = _place(phase, host, received)
+    if isinstance(error, httpx.TimeoutException):
+        return TransferTimeout(f"timed out {where}: {told}", phase=phase)
+    if isinstance(error, httpx.RemoteProtocolError):
+        return _protocol_error(told, where, phase, received, expected)
+    failure = TransferError(f"failed {where}: {told}", phase=phase)
+    if _is_hopeless(error):
+        failure.retryable = False
+    return failure
+
+
+def _protocol_error(
+    told: str, where: str, phase: str, received: int, expected: int | None
+) -> MediaError:
+    went_away = any(words in told.lower() for words in _WENT_AWAY)
+    if went_away and phase == "receive":
+        return Truncated(expected=expected, received=received)
+    if went_away:
+        return TransferError(f"failed {where}: {told}", phase=phase)
+    return UnexpectedReply(f"not valid HTTP, {where}: {told}")
+
+
+def _place(phase: str, host: str, received: int) -> str:
+    if phase == "connect":
+        return f"while connecting to {host}"
+    if phase == "receive":
+        return f"after {received} bytes from {host}"
+    return f"before the reply of {host}"
+
+
+def _is_hopeless(error: Exception) -> bool:
+    """A wrong certificate or address stays wrong, however often it is tried."""
+    if isinstance(error, (httpx.UnsupportedProtocol, httpx.LocalProtocolError)):
+        return True
+    if isinstance(error, (httpx.InvalidURL, httpx.StreamError)):
+        return True
+    return any(isinstance(e, ssl.SSLCertVerificationError) for e in _chain(error))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _without_request(error: Exception, told: str) -> Exception:
+    """The original holds the request, and its traceback the frames that sent it."""
+    for cls in type(error).__mro__:
+        if cls.__module__.partition(".")[0] == "httpx":
+            return cls(told)  # type: ignore[no-any-return]
+    raise AssertionError("only httpx's errors come here")

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+
+from ._models import Progress
+
+ProgressCallback: TypeAlias = Callable[[Progress], object]
+
+logger = logging.getLogger("wxmedia_async")
+
+
+@attrs.define(eq=False)
+class Reporter:
+    """Tells a callback how far a transfer is, and survives its errors."""
+
+    _callback: ProgressCallback | None
+    _item: object = attrs.field(repr=False)
+    _last: tuple[int, int | None] | None = attrs.field(default=None, init=False)
+
+    def report(self, done: int, total: int | None) -> None:
+        """Tell that *done* of *total* bytes have moved, unless that was told."""
+        if self._callback is None or self._last == (done, total):
+            return
+        self._last = (done, total)
+        try:
+            self._callback(Progress(self._item, done, total))
+        # It is the user's code, which may raise anything, and it is not worth
+        # a transfer that works.
+        except Exception:
+            logger.exception("the progress callback failed; the transfer goes on")
+
+    def restart(self, total: int | None) -> None:
+        """Go back to 0, where bytes had moved in an earlier try."""
+        if self._last is not None and self._last[0] > 0:
+            self.report(0, total)

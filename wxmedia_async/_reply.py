@@ -1,0 +1,155 @@
+"""One reply: its head, and its body as it comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+
+import attrs
+import httpx
+
+from ._errors import TooLarge, Truncated
+from ._failures import HTTPX_ERRORS, translated
+from ._speed import Speed, within_window
+from ._wire import replies
+
+# Buffered chunks that an abandoned body may still hold before it ends.
+_LEFTOVERS = 64
+
+
+@attrs.define(eq=False, repr=False)
+class Reply:
+    """
+    A reply whose head is complete.
+
+    Attributes:
+        head: What its headers say.
+
+        first: The beginning of the body, as far as `peek()` has read it.
+
+        received: Bytes of the body so far.
+    """
+
+    head: replies.Head
+    _response: httpx.Response
+    _secrets: Collection[str]
+    _raw: AsyncIterator[bytes] = attrs.field(init=False)
+    _speed: Speed = attrs.field(factory=lambda: Speed("receive"), init=False)
+    first: bytes = attrs.field(default=b"", init=False)
+    received: int = attrs.field(default=0, init=False)
+    _ended: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._raw = self._response.aiter_raw()
+        timeouts = self._response.request.extensions["timeout"]
+        timeouts["read"] = within_window(timeouts["read"])
+
+    @property
+    def redirect(self) -> str | None:
+        """Where a redirect leads."""
+        if not self._response.is_redirect:
+            return None
+        return self._response.headers.get("location")
+
+    async def peek(self) -> bool:
+        """Read `first`, as much as telling media from errors takes; True: all."""
+        while not self._ended and not replies.enough(self.head, self.first):
+            self.first += await self._pull()
+        return self._ended
+
+    async def json(
+        self, *, wecom: bool, token_call: bool = False, limit: int = replies.MAX_JSON
+    ) -> dict[str, object]:
+        """Return a reply that is a JSON object without an errcode."""
+        body = bytearray()
+        while not self._ended and len(body) <= limit:
+            body += await self._pull()
+        return replies.parse_object(
+            self.head,
+            bytes(body),
+            wecom=wecom,
+            token_call=token_call,
+            secrets=self._secrets,
+            limit=limit,
+        )
+
+    def media_or_link(self, *, wecom: bool) -> replies.Media | replies.VideoLink:
+        """Tell what a download's reply is, after `peek()`; raise what is an error."""
+        return replies.media_or_link(
+            self.head,
+            self.first,
+            complete=self._ended,
+            wecom=wecom,
+            secrets=self._secrets,
+        )
+
+    def check_size(self, limit: int) -> None:
+        """Refuse a body that announces more than *limit* bytes."""
+        if self.head.length is not None and self.head.length > limit:
+            raise TooLarge(limit=limit, size=self.head.length)
+
+    async def chunk(self, limit: int) -> bytes:
+        """
+        Return the next bytes of the body, beginning with `first`; none at its end.
+
+        Raises:
+            TooLarge: When there are more than *limit* bytes.
+
+            TransferError: When the rest does not arrive.
+        """
+        chunk, self.first = self.first, b""
+        while not chunk and not self._ended:
+            chunk = await self._pull()
+        if self.received > limit:
+            raise TooLarge(limit=limit, size=self.received)
+        return chunk
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it where bytes are left on it."""
+        await self._response.aclose()
+        if not self._ended:
+            await self._unwind()
+
+    async def _pull(self) -> bytes:
+        started = time.monotonic()
+        try:
+            chunk = await anext(self._raw, None)
+        except HTTPX_ERRORS as error:
+            failure = translated(
+                error,
+                host=self._response.request.url.host,
+                phase="receive",
+                received=self.received,
+                expected=self.head.length,
+                secrets=self._secrets,
+            )
+        else:
+            return self._counted(chunk, time.monotonic() - started)
+        self._ended = True
+        raise failure
+
+    def _counted(self, chunk: bytes | None, waited: float) -> bytes:
+        if chunk is None:
+            self._ended = True
+            # Not every transport counts.
+            if self.head.length not in (None, self.received):
+                raise Truncated(expected=self.head.length, received=self.received)
+            return b""
+        self.received += len(chunk)
+        self._speed.moved(len(chunk), waited)
+        return chunk
+
+    async def _unwind(self) -> None:
+        # httpx reads through a chain of async generators. Closing the outer one
+        # leaves the inner ones to the garbage collector, which on trio is a
+        # ResourceWarning. The connection is closed by now, so that reading on
+        # fails at the far end of the chain, and all of it unwinds.
+        try:
+            for _ in range(_LEFTOVERS):
+                if await anext(self._raw, None) is None:
+                    return
+        except HTTPX_ERRORS:
+            return
+        finally:
+            if isinstance(self._raw, AsyncGenerator):
+                await self._raw.aclose()

@@ -1,0 +1,386 @@
+"""The only module that sends requests: token, slot, retry, deadline."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Generic, TypeVar
+
+import anyio
+import attrs
+import httpx
+
+from ._errors import (
+    ClientClosed,
+    MediaError,
+    RateLimited,
+    TokenRejected,
+    TransferError,
+    TransferTimeout,
+    UnsafeURL,
+)
+from ._failures import HTTPX_ERRORS, translated
+from ._files import FileIO
+from ._hosts import Hosts
+from ._lifetime import Lifetime
+from ._models import RetryPolicy
+from ._platforms import Platform
+from ._reply import Reply
+from ._retry import wait_before_retry
+from ._slots import Slots
+from ._speed import within_window
+from ._tokens import TokenCall, TokenProvider
+from ._urls import SecretURL, joined, same_origin
+from ._wire import addresses, replies
+
+T = TypeVar("T")
+
+# httpx asks for gzip by itself, and a truncated gzip body is a silent success.
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
+
+
+@attrs.frozen(kw_only=True)
+class Exchange:
+    """
+    One call of the API, ready to be sent as often as it takes.
+
+    Attributes:
+        body: Can be iterated more than once, or `run()` is told that it can't.
+
+        json: Sent instead of a body.
+
+        repeatable: Whether WeChat may get it twice without harm.
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    body: httpx.AsyncByteStream | None = attrs.field(default=None, repr=False)
+    json: object = attrs.field(default=None, repr=False)
+    repeatable: bool = True
+
+
+@attrs.frozen
+class Done(Generic[T]):
+    """What a transfer gave, and how many tries that took."""
+
+    value: T
+    attempts: int
+
+
+Obstacle = Callable[[MediaError], str | None]
+"""Says why a failed transfer must not be sent again; None: it may be."""
+
+
+def always_repeatable(_: MediaError) -> None:
+    """Nothing stands against sending it again."""
+
+
+@attrs.define(eq=False, repr=False)
+class Transfer:
+    """What is known of one transfer while it runs, over all its tries."""
+
+    scope: anyio.CancelScope
+    obstacle: Obstacle
+    attempts: int = attrs.field(default=0, init=False)
+    failures: int = attrs.field(default=0, init=False)
+    renewed: bool = attrs.field(default=False, init=False)
+    hopeless: bool = attrs.field(default=False, init=False)
+    resent: bool = attrs.field(default=False, init=False)
+    token: str | None = attrs.field(default=None, init=False)
+    host: str = attrs.field(default="", init=False)
+
+    def time_left(self) -> float:
+        """Seconds until the deadline."""
+        return self.scope.deadline - anyio.current_time()
+
+    def may_resend(self) -> bool:
+        """Allow the one free try on a connection that had gone stale."""
+        allowed, self.resent = not self.resent, True
+        return allowed
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Session:
+    """
+    Exchanges with the service: authenticated, bounded, and tried again.
+
+    A slot is held for one exchange only, and never while waiting for a token
+    or for another exchange. So any number of slots, even one, is enough.
+    """
+
+    http: httpx.AsyncClient
+    owns_http: bool
+    hosts: Hosts
+    platform: Platform
+    slots: Slots
+    tokens: TokenProvider | None
+    policy: RetryPolicy
+    timeout: httpx.Timeout
+    deadline: float | None
+    file_io: FileIO
+    lifetime: Lifetime
+
+    async def run(
+        self,
+        work: Callable[[Transfer], Awaitable[T]],
+        *,
+        obstacle: Obstacle = always_repeatable,
+    ) -> Done[T]:
+        """
+        Do *work* until it succeeds, for as long as deadline and policy allow.
+
+        Args:
+            work: One try, from its first exchange to its last byte. It is
+                called anew for each try.
+
+            obstacle: Tells whether something stands against another try.
+
+        Raises:
+            MediaError: The failure of the last try, free of secrets.
+        """
+        self.lifetime.check()
+        failure: MediaError | None = None
+        scope = anyio.CancelScope(deadline=self._ends())
+        transfer = Transfer(scope, obstacle)
+        with scope, self.lifetime.running(scope):
+            try:
+                return Done(await self._tries(transfer, work), transfer.attempts)
+            except MediaError as error:
+                failure = error
+        raise cleaned(failure or self.interrupted(), transfer.attempts)
+
+    @asynccontextmanager
+    async def exchange(
+        self, transfer: Transfer, exchange: Exchange
+    ) -> AsyncGenerator[Reply]:
+        """Send *exchange* with a token and a slot; the slot covers the block."""
+        transfer.token = await self._token(transfer)
+        transfer.host = self.hosts.current
+        request = self._api_request(transfer, exchange)
+        async with (
+            self._slot(transfer),
+            self._sent(request, self._send_ours, _known(transfer)) as reply,
+        ):
+            yield reply
+
+    @asynccontextmanager
+    async def follow(self, transfer: Transfer, url: str) -> AsyncGenerator[Reply]:
+        """
+        Fetch a link that WeChat named, with nothing of ours in the request.
+
+        Raises:
+            UnsafeURL: When it leads to where no public server is.
+        """
+        request = self._link_request(transfer, url)
+        async with self._slot(transfer), self._sent(request, self._send_bare) as reply:
+            yield reply
+
+    async def fetch_token(self, call: TokenCall) -> Mapping[str, object]:
+        """Call a token endpoint. Takes no slot, so that transfers can wait for it."""
+        return (await self.run(partial(self._token_exchange, call))).value
+
+    async def _token_exchange(
+        self, call: TokenCall, transfer: Transfer
+    ) -> Mapping[str, object]:
+        transfer.host = self.hosts.current
+        exchange = Exchange(
+            method=call.method, path=call.path, params=call.params, json=call.json
+        )
+        request = self._api_request(transfer, exchange)
+        async with self._sent(request, self._send_ours, (call.secret,)) as reply:
+            return await reply.json(wecom=self.platform.wecom, token_call=True)
+
+    async def _tries(
+        self, transfer: Transfer, work: Callable[[Transfer], Awaitable[T]]
+    ) -> T:
+        while True:
+            transfer.attempts += 1
+            try:
+                return await work(transfer)
+            except MediaError as error:
+                failure = error
+            if not await self._recovered(transfer, failure):
+                raise failure
+
+    async def _recovered(self, transfer: Transfer, failure: MediaError) -> bool:
+        """Do what another try needs; False: there is to be none."""
+        if transfer.hopeless:
+            return False
+        if isinstance(failure, TokenRejected):
+            return await self._renewed(transfer, failure)
+        if isinstance(failure, RateLimited):
+            self.slots.pause(failure.retry_after)
+        if isinstance(failure, TransferError) and failure.phase == "connect":
+            self.hosts.leave(transfer.host)
+        transfer.failures += 1
+        wait = wait_before_retry(
+            self.policy, failure, failures=transfer.failures, jitter=random.random()
+        )
+        if wait is None or wait >= transfer.time_left() or _hindered(transfer, failure):
+            return False
+        await anyio.sleep(wait)
+        return True
+
+    async def _renewed(self, transfer: Transfer, failure: MediaError) -> bool:
+        """Renew the refused token, once in a transfer: a loop would never end."""
+        if self.tokens is None or transfer.token is None or transfer.renewed:
+            return False
+        transfer.renewed = True
+        if _hindered(transfer, failure):
+            return False
+        return await self.tokens.renew(transfer.token) != transfer.token
+
+    async def _token(self, transfer: Transfer) -> str | None:
+        if self.tokens is None:
+            return None
+        # A token endpoint has been tried again on its own account already, for
+        # all who wait; if each of them did so too, it would be a storm.
+        transfer.hopeless = True
+        token = await self.tokens.get()
+        transfer.hopeless = False
+        return token
+
+    @asynccontextmanager
+    async def _slot(self, transfer: Transfer) -> AsyncGenerator[None]:
+        """Hold a slot. The deadline stands still while we wait for it."""
+        await self.slots.end_of_pause(transfer.time_left())
+        left = transfer.time_left()
+        transfer.scope.deadline = math.inf
+        transfer.hopeless = True  # the bound on this wait is on all of it
+        try:
+            release = await self.slots.acquire(self.timeout.pool)
+        finally:
+            transfer.scope.deadline = anyio.current_time() + left
+        transfer.hopeless = False
+        try:
+            yield
+        finally:
+            release()
+
+    @asynccontextmanager
+    async def _sent(
+        self,
+        request: httpx.Request,
+        send: Callable[[httpx.Request], Awaitable[httpx.Response]],
+        secrets: Collection[str] = (),
+    ) -> AsyncGenerator[Reply]:
+        """Send *request*, and hold the connection until the block is left."""
+        response = await self._mapped(request, send, secrets)
+        reply: Reply | httpx.Response = response
+        try:
+            head = replies.parse_head(response.status_code, response.headers.raw)
+            reply = Reply(head, response, secrets)
+            yield reply
+        finally:
+            with anyio.CancelScope(shield=True):
+                await reply.aclose()
+
+    async def _mapped(
+        self,
+        request: httpx.Request,
+        send: Callable[[httpx.Request], Awaitable[httpx.Response]],
+        secrets: Collection[str],
+    ) -> httpx.Response:
+        if self.http.is_closed:
+            raise ClientClosed("the httpx client is closed")
+        try:
+            return await send(request)
+        except HTTPX_ERRORS as error:
+            failure = translated(
+                error, host=request.url.host, phase="send", secrets=secrets
+            )
+        raise failure
+
+    async def _send_ours(self, request: httpx.Request) -> httpx.Response:
+        if not self.owns_http:
+            return await self._send_bare(request)
+        return await self.http.send(request, stream=True, follow_redirects=False)
+
+    async def _send_bare(self, request: httpx.Request) -> httpx.Response:
+        """Send without the client's auth, which is meant for another service."""
+        return await self.http.send(
+            request, stream=True, auth=None, follow_redirects=False
+        )
+
+    def _api_request(self, transfer: Transfer, exchange: Exchange) -> httpx.Request:
+        token = {"access_token": transfer.token} if transfer.token else {}
+        request = self.http.build_request(
+            exchange.method,
+            joined(transfer.host, exchange.path, token | dict(exchange.params)),
+            headers=_HEADERS | dict(exchange.headers),
+            content=exchange.body,
+            json=exchange.json,
+            extensions=self._extensions(),
+        )
+        if exchange.repeatable:
+            request.extensions["may_resend"] = transfer.may_resend
+        if exchange.body is not None:
+            # httpx wraps it, and a transport that knows files would not see one.
+            request.stream = exchange.body
+        request.url = SecretURL(request.url)
+        return request
+
+    def _link_request(self, transfer: Transfer, url: str) -> httpx.Request:
+        link = _parsed(url)
+        extensions = self._extensions() | {"may_resend": transfer.may_resend}
+        if link.userinfo or not same_origin(link, httpx.URL(self.hosts.current)):
+            host = link.raw_host.decode("ascii")
+            addresses.check_link(link.scheme, host, link.userinfo)
+            extensions["guard_address"] = partial(addresses.check_address, host=host)
+        request = httpx.Request("GET", link, headers=_HEADERS, extensions=extensions)
+        request.url = SecretURL(request.url)
+        return request
+
+    def _extensions(self) -> dict[str, object]:
+        timeouts = self.timeout.as_dict()
+        timeouts["write"] = within_window(timeouts["write"])
+        # Our slots are the pool's places, so its own queue stays empty; a
+        # client of the user's has a pool that others use as well.
+        if self.owns_http:
+            timeouts["pool"] = None
+        return {"timeout": timeouts}
+
+    def _ends(self) -> float:
+        if self.deadline is None:
+            return math.inf
+        return anyio.current_time() + self.deadline
+
+    def interrupted(self) -> MediaError:
+        """Tell why a scope of ours was cancelled."""
+        if self.lifetime.closed:
+            return ClientClosed("the client was closed while this ran")
+        return TransferTimeout(f"not done within the deadline of {self.deadline} s")
+
+
+def cleaned(error: MediaError, attempts: int) -> MediaError:
+    """
+    Make *error* fit to leave the library.
+
+    Its traceback is cut: the frames below hold tokens and requests in their
+    locals, which error reporters print.
+    """
+    error.attempts = attempts
+    error.__context__ = None
+    return error.with_traceback(None)
+
+
+def _hindered(transfer: Transfer, failure: MediaError) -> bool:
+    failure.remark = transfer.obstacle(failure)
+    return failure.remark is not None
+
+
+def _known(transfer: Transfer) -> tuple[str, ...]:
+    return (transfer.token,) if transfer.token else ()
+
+
+def _parsed(url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL:
+        pass
+    raise UnsafeURL("WeChat named a link that is no URL")

@@ -1,0 +1,64 @@
+"""When an exchange may start: the bound, the pace, and the pauses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+import attrs
+
+from ._errors import RateLimited, TransferTimeout
+from ._models import RateLimiter
+
+
+@attrs.define(eq=False, repr=False)
+class Slots:
+    """
+    Leave for one exchange at a time, headers and body.
+
+    Shared by all calls of a client, so the bound is one over all of them.
+    """
+
+    _limiter: anyio.CapacityLimiter
+    _rate: RateLimiter | None
+    _resumes: float = attrs.field(default=-math.inf, init=False)
+
+    async def acquire(self, timeout: float | None) -> Callable[[], None]:
+        """
+        Take a slot, and return the function that gives it back.
+
+        Raises:
+            TransferTimeout: When none is free within *timeout* seconds.
+        """
+        if self._rate is not None:
+            await self._rate.acquire()
+        holder = object()
+        with anyio.move_on_after(timeout) as scope:
+            await self._limiter.acquire_on_behalf_of(holder)
+        if scope.cancelled_caught:
+            raise TransferTimeout(f"no slot was free for {timeout} s", phase="slot")
+        return partial(self._limiter.release_on_behalf_of, holder)
+
+    def pause(self, seconds: float) -> None:
+        """Start no further exchange for *seconds*: WeChat wants fewer calls."""
+        self._resumes = max(self._resumes, anyio.current_time() + seconds)
+
+    async def end_of_pause(self, allowed: float) -> None:
+        """
+        Wait until exchanges may start again.
+
+        Raises:
+            RateLimited: At once, when that is more than *allowed* seconds away.
+        """
+        while (left := self._resumes - anyio.current_time()) > 0:
+            if left > allowed:
+                raise _paused(left)
+            await anyio.sleep(left)
+
+
+def _paused(seconds: float) -> RateLimited:
+    error = RateLimited("paused, since WeChat wants fewer calls")
+    error.retry_after = seconds
+    return error

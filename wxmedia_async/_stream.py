@@ -1,0 +1,81 @@
+"""One download, handed out as it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+
+from ._download import Incoming, Wanted, open_media
+from ._errors import MediaError
+from ._session import Session, Transfer, cleaned
+
+
+@asynccontextmanager
+async def stream(session: Session, wanted: Wanted) -> AsyncGenerator[MediaStream]:
+    """Open a media, tried again until its head is there, and hold its slot."""
+    async with AsyncExitStack() as held:
+
+        async def attempt(transfer: Transfer) -> MediaStream:
+            async with AsyncExitStack() as opening:
+                incoming = await opening.enter_async_context(
+                    open_media(session, transfer, wanted)
+                )
+                held.push_async_exit(opening.pop_all())
+            return MediaStream(wanted.media_id, incoming, session, transfer)
+
+        yield (await session.run(attempt)).value
+
+
+class MediaStream(AsyncIterator[bytes]):
+    """
+    A media as it arrives; made by `MediaClient.stream`.
+
+    Iterating gives its bytes, once, and raises what a download would raise.
+    It is not tried again: the bytes before a failure are gone already.
+
+    Attributes:
+        media_id: The media that was asked for.
+
+        content_type: As WeChat sent it, which says little, or None.
+
+        filename: The name that WeChat sent, safe to use as a name, or None.
+
+        size: Length in bytes, or None where WeChat does not tell.
+    """
+
+    def __init__(
+        self, media_id: str, incoming: Incoming, session: Session, transfer: Transfer
+    ) -> None:
+        self.media_id = media_id
+        self.content_type = incoming.content_type
+        self.filename = incoming.filename
+        self.size = incoming.size
+        self._incoming = incoming
+        self._session = session
+        self._attempts = transfer.attempts
+        self._left = transfer.time_left()
+
+    async def __anext__(self) -> bytes:
+        if chunk := await self._chunk():
+            return chunk
+        raise StopAsyncIteration
+
+    async def _chunk(self) -> bytes:
+        # The deadline counts our waiting alone, not what is done with a chunk;
+        # and the scope ends here, as another task may ask for the next one.
+        self._session.lifetime.check()
+        failure: MediaError | None = None
+        started = anyio.current_time()
+        with (
+            anyio.move_on_after(self._left) as scope,
+            self._session.lifetime.running(scope),
+        ):
+            try:
+                return await self._incoming.chunk()
+            except MediaError as error:
+                failure = error
+            finally:
+                self._left -= anyio.current_time() - started
+        raise cleaned(failure or self._session.interrupted(), self._attempts)

@@ -1,0 +1,467 @@
+"""Where access tokens come from."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+import anyio
+import attrs
+
+from ._errors import MediaError
+from ._models import AccessToken
+from ._wire import replies
+
+# A token is replaced before it ends: five minutes before, as the old one stays
+# usable that long, and sooner after the last fetch where little time is left,
+# so that a service that repeats its token is not asked again and again.
+_AHEAD = 300.0
+_AHEAD_SHARE = 0.1
+
+# https://developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/mp-access-token/getStableAccessToken.html
+_FORCED_PER_DAY = 20
+_FORCED_APART = 30.0
+_DAY = 86_400.0
+
+
+@runtime_checkable
+class TokenProvider(Protocol):
+    """Where access tokens come from. Both methods are called concurrently."""
+
+    async def get(self) -> str:
+        """Return a token that is believed to be valid."""
+        ...
+
+    async def renew(self, rejected: str) -> str:
+        """
+        Return a token other than *rejected*, which WeChat refused.
+
+        Many transfers may report the same token at once; one fetch must serve
+        them all. Returning *rejected* again means that nothing can be done.
+        """
+        ...
+
+
+class TokenStore(Protocol):
+    """Shares a token among processes. A key is a hash and holds no secret."""
+
+    async def load(self, key: str) -> AccessToken | None:
+        """Return the token that was saved last, also when it has expired."""
+        ...
+
+    async def save(self, key: str, token: AccessToken) -> None:
+        """Replace the token."""
+        ...
+
+    def lock(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Keep all other processes out; ends by itself if its holder dies."""
+        ...
+
+
+@attrs.frozen
+class StaticToken:
+    """A token that never changes. When it is refused, nothing can be done."""
+
+    value: str = attrs.field(repr=False)
+
+    @value.validator
+    def _not_empty(self, _: object, value: str) -> None:
+        if not value:
+            raise ValueError("a token must not be empty")
+
+    async def get(self) -> str:
+        return self.value
+
+    async def renew(self, rejected: str) -> str:
+        return self.value
+
+
+@attrs.frozen(kw_only=True)
+class TokenCall:
+    """One call of a token endpoint."""
+
+    method: str
+    path: str
+    params: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    json: Mapping[str, object] | None = attrs.field(default=None, repr=False)
+    secret: str = attrs.field(repr=False)
+
+
+Send: TypeAlias = Callable[[TokenCall], Awaitable[Mapping[str, object]]]
+"""Sends a call of a token endpoint, tried again as often as the client allows."""
+
+
+@attrs.define(eq=False, repr=False)
+class TokenCache:
+    """
+    A token that is fetched once for everybody who needs it.
+
+    Whoever comes first fetches in their own task, the rest wait for that. If
+    the fetching one is cancelled, one of the waiting takes over; if the fetch
+    fails, it has failed for all who waited.
+    """
+
+    _clock: Callable[[], float] = time.monotonic
+    _current: _Held | None = attrs.field(default=None, init=False)
+    _flight: _Flight | None = attrs.field(default=None, init=False)
+    _forced: deque[float] = attrs.field(factory=deque[float], init=False)
+
+    async def get(self, fetch: Callable[[], Awaitable[AccessToken]]) -> str:
+        """Return the current token, fetched first if there is none."""
+        held = self._current
+        if held is None or held.ended(self._clock()):
+            return await self._shared(fetch, replacing=None)
+        if self._flight is None and held.ageing(self._clock()):
+            return await self._early(fetch, held)
+        return held.value
+
+    async def renew(
+        self, rejected: str, fetch: Callable[[], Awaitable[AccessToken]]
+    ) -> str:
+        """Return a token other than *rejected*, unless there is none."""
+        held = self._current
+        if held is not None and held.value != rejected:
+            return held.value
+        self._current = None
+        return await self._shared(fetch, replacing=rejected)
+
+    def may_force(self) -> bool:
+        """Take one forced renewal out of the platform's budget, if it is there."""
+        now = self._clock()
+        while self._forced and now - self._forced[0] >= _DAY:
+            self._forced.popleft()
+        if len(self._forced) >= _FORCED_PER_DAY:
+            return False
+        if self._forced and now - self._forced[-1] < _FORCED_APART:
+            return False
+        self._forced.append(now)
+        return True
+
+    async def _early(
+        self, fetch: Callable[[], Awaitable[AccessToken]], held: _Held
+    ) -> str:
+        try:
+            return await self._lead(fetch, replacing=None)
+        # Whatever it was, the current one is still good: ask again when half of
+        # its rest is over.
+        except Exception:  # noqa: BLE001
+            self._current = held.postponed(self._clock())
+            return held.value
+
+    async def _shared(
+        self, fetch: Callable[[], Awaitable[AccessToken]], *, replacing: str | None
+    ) -> str:
+        while (flight := self._flight) is not None:
+            await flight.landed.wait()
+            if flight.error is not None:
+                raise _own_copy(flight.error)
+            if flight.serves(replacing):
+                assert flight.token is not None
+                return flight.token
+        return await self._lead(fetch, replacing=replacing)
+
+    async def _lead(
+        self, fetch: Callable[[], Awaitable[AccessToken]], *, replacing: str | None
+    ) -> str:
+        flight = self._flight = _Flight(replacing)
+        try:
+            token = await fetch()
+        # A callable of the user's may raise anything, and it fails for all who
+        # wait. A cancellation is no Exception, so then another one takes over.
+        except Exception as error:
+            flight.error = error
+            raise
+        else:
+            flight.token = token.value
+            self._current = _Held.of(token, self._clock())
+            return token.value
+        finally:
+            self._flight = None
+            flight.landed.set()
+
+
+@attrs.frozen
+class _Held:
+    """A token on the monotonic clock: the wall clock may jump by a day."""
+
+    value: str = attrs.field(repr=False)
+    ends: float
+    renewed_from: float
+
+    @classmethod
+    def of(cls, token: AccessToken, now: float) -> _Held:
+        left = (token.expires_at - _utc_now()).total_seconds()
+        return cls(
+            token.value, now + left, now + left - min(_AHEAD, left * _AHEAD_SHARE)
+        )
+
+    def ended(self, now: float) -> bool:
+        return now >= self.ends
+
+    def ageing(self, now: float) -> bool:
+        return now >= self.renewed_from
+
+    def postponed(self, now: float) -> _Held:
+        return attrs.evolve(self, renewed_from=now + (self.ends - now) / 2)
+
+
+@attrs.define(eq=False)
+class _Flight:
+    """A fetch on its way, and what became of it."""
+
+    replacing: str | None = attrs.field(repr=False)
+    landed: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+    token: str | None = attrs.field(default=None, init=False, repr=False)
+    error: Exception | None = attrs.field(default=None, init=False)
+
+    def serves(self, rejected: str | None) -> bool:
+        """
+        Whether its token answers somebody who wants any but *rejected*.
+
+        A fetch that was begun for another reason may bring the refused token
+        once more; one that was to replace it has done what can be done.
+        """
+        if self.token is None:
+            return False
+        return self.token != rejected or self.replacing == rejected
+
+
+def _own_copy(error: Exception) -> Exception:
+    """One exception cannot be raised in many tasks: they share its traceback."""
+    return copy.copy(error) if isinstance(error, MediaError) else error
+
+
+@attrs.frozen
+class AppToken:
+    """
+    The token of a Mini Program or an Official Account, fetched by appid and secret.
+
+    A value: a client binds it to its own connections. Clients that are given
+    the same object share its token.
+
+    Attributes:
+        appid: The account.
+
+        secret: Its secret; never shown.
+
+        store: Shares the token among processes and machines.
+
+        endpoint: ``"stable_token"``, where many may ask without disturbing
+            each other, or ``"token"``, where each call makes a new token and
+            the old one dies after five minutes.
+    """
+
+    appid: str
+    secret: str = attrs.field(repr=False)
+    store: TokenStore | None = attrs.field(default=None, kw_only=True)
+    endpoint: Literal["stable_token", "token"] = attrs.field(
+        default="stable_token",
+        kw_only=True,
+        validator=attrs.validators.in_(("stable_token", "token")),
+    )
+    _cache: TokenCache = attrs.field(
+        factory=TokenCache, init=False, eq=False, repr=False
+    )
+
+    def ordinary_call(self) -> TokenCall:
+        """Ask for a token."""
+        if self.endpoint == "stable_token":
+            return self._stable_call(force=False)
+        # https://developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/mp-access-token/getAccessToken.html
+        return TokenCall(
+            method="GET",
+            path="/cgi-bin/token",
+            params={
+                "grant_type": "client_credential",
+                "appid": self.appid,
+                "secret": self.secret,
+            },
+            secret=self.secret,
+        )
+
+    def forced_call(self) -> TokenCall | None:
+        """Ask for another token than the current one, where that is special."""
+        if self.endpoint == "token":
+            return None
+        return self._stable_call(force=True)
+
+    def _stable_call(self, *, force: bool) -> TokenCall:
+        return TokenCall(
+            method="POST",
+            path="/cgi-bin/stable_token",
+            json={
+                "grant_type": "client_credential",
+                "appid": self.appid,
+                "secret": self.secret,
+                "force_refresh": force,
+            },
+            secret=self.secret,
+        )
+
+
+@attrs.frozen
+class CorpToken:
+    """
+    The token of a WeCom application, fetched by corpid and secret.
+
+    Attributes:
+        corpid: The corporation.
+
+        secret: The application's secret; never shown.
+
+        store: Shares the token among processes and machines.
+    """
+
+    corpid: str
+    secret: str = attrs.field(repr=False)
+    store: TokenStore | None = attrs.field(default=None, kw_only=True)
+    _cache: TokenCache = attrs.field(
+        factory=TokenCache, init=False, eq=False, repr=False
+    )
+
+    def ordinary_call(self) -> TokenCall:
+        """Ask for a token."""
+        # https://developer.work.weixin.qq.com/document/path/91039
+        return TokenCall(
+            method="GET",
+            path="/cgi-bin/gettoken",
+            params={"corpid": self.corpid, "corpsecret": self.secret},
+            secret=self.secret,
+        )
+
+    def forced_call(self) -> None:
+        """WeCom repeats its token while it is valid; nothing forces another."""
+
+
+@attrs.frozen
+class BoundToken:
+    """An `AppToken` or a `CorpToken` that knows how to reach the service."""
+
+    _credential: AppToken | CorpToken
+    _send: Send = attrs.field(repr=False)
+    _scope: str
+
+    async def get(self) -> str:
+        return await self._cache.get(self._obtain)
+
+    async def renew(self, rejected: str) -> str:
+        async def replace() -> AccessToken:
+            return await self._obtain(rejected)
+
+        return await self._cache.renew(rejected, replace)
+
+    @property
+    def _cache(self) -> TokenCache:
+        return self._credential._cache
+
+    async def _obtain(self, rejected: str | None = None) -> AccessToken:
+        store = self._credential.store
+        if store is None:
+            return await self._fetch(rejected)
+        key = self._key()
+        if (found := _other(await store.load(key), rejected)) is not None:
+            return found
+        async with store.lock(key):
+            # Whoever held the lock before has probably fetched it for us.
+            if (found := _other(await store.load(key), rejected)) is not None:
+                return found
+            fetched = await self._fetch(rejected)
+            await store.save(key, fetched)
+            return fetched
+
+    async def _fetch(self, rejected: str | None) -> AccessToken:
+        token = await self._call(self._credential.ordinary_call())
+        forced = self._credential.forced_call()
+        # Somebody else may have renewed it already: forcing it then would kill
+        # their token, and they would kill ours.
+        if token.value != rejected or forced is None or not self._cache.may_force():
+            return token
+        return await self._call(forced)
+
+    async def _call(self, call: TokenCall) -> AccessToken:
+        value, seconds = replies.access_token(await self._send(call))
+        return AccessToken(value, _utc_now() + timedelta(seconds=seconds))
+
+    def _key(self) -> str:
+        credential = self._credential
+        owner = (
+            (credential.endpoint, credential.appid)
+            if isinstance(credential, AppToken)
+            else ("gettoken", credential.corpid)
+        )
+        parts = (self._scope, *owner, credential.secret)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _other(token: AccessToken | None, rejected: str | None) -> AccessToken | None:
+    """A stored token that is worth trying."""
+    if token is None or token.value == rejected:
+        return None
+    return token if token.expires_at > _utc_now() else None
+
+
+TokenFunction: TypeAlias = Callable[[], Awaitable[str | AccessToken]]
+
+
+@attrs.frozen
+class FunctionToken:
+    """A token from a coroutine function of the user's, kept while it is good."""
+
+    _function: TokenFunction
+    _cache: TokenCache = attrs.field(factory=TokenCache, init=False, repr=False)
+
+    async def get(self) -> str:
+        return await self._cache.get(self._fetch)
+
+    async def renew(self, rejected: str) -> str:
+        return await self._cache.renew(rejected, self._fetch)
+
+    async def _fetch(self) -> AccessToken:
+        token = await self._function()
+        if isinstance(token, AccessToken):
+            return token
+        if not isinstance(token, str) or not token:
+            raise TypeError("a token function must return a str or an AccessToken")
+        return AccessToken(token, _NEVER)
+
+
+# The platform's word ends a token that came without a time.
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+TokenLike: TypeAlias = str | AppToken | CorpToken | TokenProvider | TokenFunction | None
+
+
+def bind(token: TokenLike, send: Send, *, scope: str) -> TokenProvider | None:
+    """
+    Make a provider of whatever the user gave.
+
+    Args:
+        token: See `MediaClient`.
+
+        send: How a token endpoint is called.
+
+        scope: The base URL, so that a stored token of a simulator is never
+            taken for one of the service.
+    """
+    if token is None:
+        return None
+    if isinstance(token, str):
+        return StaticToken(token)
+    if isinstance(token, (AppToken, CorpToken)):
+        return BoundToken(token, send, scope)
+    if isinstance(token, TokenProvider):
+        return token
+    if callable(token) and not inspect.isclass(token):
+        return FunctionToken(token)
+    raise TypeError(f"not a token, nor where to get one: {type(token).__name__}")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

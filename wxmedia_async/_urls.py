@@ -1,0 +1,78 @@
+"""Where the token joins the request: in a URL that never shows it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+
+# Whatever else a query holds may be a secret: a token, a vkey, a signature.
+_HARMLESS = frozenset({"appid", "corpid", "grant_type", "media_id", "type"})
+
+# Transports that build their own URL from str(request.url): the readers that
+# must get the real thing, or they would send the redaction to WeChat.
+_TRANSPORTS = ("httpx_aiohttp", "pyreqwest")
+
+
+class SecretURL(httpx.URL):
+    """
+    A URL whose text shows no secret.
+
+    Transports read a URL's parts, which are real. Whatever prints it (httpx's
+    own log line at INFO, tracebacks, telemetry) reads its text.
+    """
+
+    def __str__(self) -> str:
+        caller = str(sys._getframe(1).f_globals.get("__name__", ""))
+        if caller.partition(".")[0] in _TRANSPORTS:
+            return str(httpx.URL(self))
+        return redacted_url(httpx.URL(self))
+
+    def __repr__(self) -> str:
+        return f"SecretURL({redacted_url(httpx.URL(self))!r})"
+
+    # httpx compares and hashes text, and would take two tokens for one.
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (httpx.URL, str)):
+            return NotImplemented
+        return str(httpx.URL(self)) == str(httpx.URL(other))
+
+    def __hash__(self) -> int:
+        return hash(str(httpx.URL(self)))
+
+    def copy_with(self, **kwargs: Any) -> httpx.URL:
+        return SecretURL(httpx.URL(self).copy_with(**kwargs))
+
+
+def redacted_url(url: httpx.URL) -> str:
+    """Return *url* without user info, and with harmless query values only."""
+    shown = [
+        (name, value if name in _HARMLESS else "***")
+        for name, value in url.params.multi_items()
+    ]
+    port = "" if url.port is None else f":{url.port}"
+    query = f"?{urlencode(shown, safe='*')}" if shown else ""
+    return f"{url.scheme}://{_bracketed(url.host)}{port}{url.path}{query}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def joined(base: str, path: str, params: Mapping[str, str]) -> str:
+    """Return the URL of an API call below *base*."""
+    query = urlencode(params, quote_via=quote, safe="")
+    return f"{base.rstrip('/')}{path}?{query}" if query else base.rstrip("/") + path
+
+
+def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    """Tell whether both lead to the same scheme, host and port."""
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    default = {"http": 80, "https": 443}.get(url.scheme)
+    return url.scheme, url.host, url.port or default
