@@ -188,13 +188,13 @@ def _cut(text: str, size: int) -> str:
 
 
 def _stem(media_id: str) -> str:
-    safe = safe_name(media_id) or ""
+    safe = safe_name(media_id)
+    digest = hashlib.sha256(media_id.encode(errors="surrogatepass")).hexdigest()
+    if safe is None:
+        return digest[: 2 * _HASH]
     longest = LONGEST - _LONGEST_SUFFIX
     if safe == media_id and len(safe.encode()) <= longest:
         return safe
-    digest = hashlib.sha256(media_id.encode(errors="surrogatepass")).hexdigest()
-    if not safe:
-        return digest[: 2 * _HASH]
     return f"{_cut(safe, longest - 1 - _HASH)}-{digest[:_HASH]}"
 
 
