@@ -22,7 +22,9 @@ _HASH = 8
 _LONGEST_SUFFIX = 16
 
 # A quoted string first, so that a parameter inside one is not taken for another.
-_PARAMETER = re.compile(rb';?\s*([\w*-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL)
+_PARAMETER = re.compile(
+    rb'(?:\A|;)\s*([\w*-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL
+)
 _QUOTED_PAIR = re.compile(rb'\\(["\\])')
 _CHARSETS = frozenset({"utf-8", "iso-8859-1", "gbk", "gb18030"})
 
