@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ._errors import MediaError, TransferError
 from ._platforms import MIB
-from ._session import Done, Exchange, Session, Transfer
+from ._session import Exchange, Session, Transfer
 
 _MAX_REPLY = 4 * MIB
 
@@ -18,7 +18,7 @@ async def call(
     *,
     json: object,
     params: Mapping[str, str] | None,
-) -> Done[dict[str, object]]:
+) -> dict[str, object]:
     """Send one call, as `MediaClient.call` promises."""
     if not path.startswith("/"):
         raise ValueError("a path begins with a slash")

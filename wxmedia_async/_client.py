@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Literal, Self
@@ -16,18 +16,24 @@ import attrs
 import httpx
 
 from . import _call, _download, _stream, _upload
+from ._batch import Batch, OnError, open_batch
 from ._download import Wanted
+from ._files import Target, resolve_target
 from ._hosts import Hosts
+from ._jobs import download_jobs, upload_jobs
 from ._lifetime import Lifetime
 from ._models import (
     Adaptive,
     Destination,
+    Download,
     MediaContent,
+    Outcome,
     Rate,
     RateLimiter,
     RetryPolicy,
     SavedMedia,
     Source,
+    Upload,
     UploadedMedia,
 )
 from ._platforms import MIB, MINI_PROGRAM, Platform
@@ -231,7 +237,7 @@ class MediaClient:
 
             OSError: The source could not be read.
         """
-        done = await _upload.upload(
+        return await _upload.upload(
             self._session,
             source,
             type=type,
@@ -240,7 +246,6 @@ class MediaClient:
             size=size,
             reporter=Reporter(progress, source),
         )
-        return done.value
 
     async def download(
         self,
@@ -283,12 +288,14 @@ class MediaClient:
 
             OSError: The file could not be written.
         """
-        wanted = self._wanted(media_id, max_bytes, hd_voice)
-        reporter = Reporter(progress, media_id)
-        done = await _download.save(
-            self._session, wanted, to, overwrite=overwrite, reporter=reporter
+        return await _download.save(
+            self._session,
+            self._wanted(media_id, max_bytes, hd_voice),
+            _target(to, overwrite=overwrite),
+            overwrite=overwrite,
+            reporter=Reporter(progress, media_id),
+            publishing=lambda _: None,
         )
-        return done.value
 
     async def read(
         self, media_id: str, *, max_bytes: int | None = 32 * MIB, hd_voice: bool = False
@@ -302,7 +309,7 @@ class MediaClient:
             MediaError: Every other failure of the transfer; see the error tree.
         """
         wanted = self._wanted(media_id, max_bytes, hd_voice)
-        return (await _download.read(self._session, wanted)).value
+        return await _download.read(self._session, wanted)
 
     def stream(
         self, media_id: str, *, max_bytes: int | None = None, hd_voice: bool = False
@@ -321,6 +328,95 @@ class MediaClient:
         """
         wanted = self._wanted(media_id, max_bytes, hd_voice)
         return _stream.stream(self._session, wanted)
+
+    def upload_many(
+        self,
+        items: Iterable[Source | Upload] | AsyncIterable[Source | Upload],
+        type: str = "image",
+        *,
+        on_error: OnError = "collect",
+        progress: ProgressCallback | None = None,
+        manifest: str | os.PathLike[str] | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[Outcome[object, UploadedMedia]]]:
+        """
+        Upload many media at once; outcomes come in order of completion.
+
+        An ``async with`` block gives the iterator of outcomes. Leaving the
+        block early cancels what runs and reads no further item.
+
+        Args:
+            items: Sources, or `Upload` with options of their own; read lazily,
+                no faster than the outcomes are.
+
+            type: ``image``, ``voice``, ``video``, ``thumb`` or ``file``.
+
+            on_error: ``"collect"`` puts a failure into its outcome;
+                ``"raise"`` cancels the rest and raises it.
+
+            progress: Called with a `Progress` of each item as its bytes go.
+
+            manifest: A file of JSON lines that remembers what is finished.
+
+        Raises:
+            TypeError: *items* is a single source.
+        """
+        batch = Batch(
+            items=items,
+            understand=upload_jobs(self._session, type),
+            width=self._session.slots.width,
+            on_error=on_error,
+            progress=progress,
+        )
+        return open_batch(self._session, batch, manifest)
+
+    def download_many(
+        self,
+        media_ids: Iterable[str | Download] | AsyncIterable[str | Download],
+        to: str | os.PathLike[str] | Destination,
+        *,
+        overwrite: bool = False,
+        max_bytes: int | None = None,
+        on_error: OnError = "collect",
+        progress: ProgressCallback | None = None,
+        manifest: str | os.PathLike[str] | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[Outcome[object, SavedMedia]]]:
+        """
+        Download many media at once; outcomes come in order of completion.
+
+        An ``async with`` block gives the iterator of outcomes. Leaving the
+        block early cancels what runs and reads no further item.
+
+        Args:
+            media_ids: Ids, or `Download` with options of their own; read
+                lazily, no faster than the outcomes are.
+
+            to: A folder, or a `Destination`.
+
+            overwrite: Whether files that exist may be replaced.
+
+            max_bytes: The most bytes of each; None: the platform's cap.
+
+            on_error: ``"collect"`` puts a failure into its outcome;
+                ``"raise"`` cancels the rest and raises it.
+
+            progress: Called with a `Progress` of each item as its bytes come.
+
+            manifest: A file of JSON lines that remembers what is finished.
+
+        Raises:
+            TypeError: *media_ids* is a single str.
+        """
+        jobs = download_jobs(
+            self._session, to, overwrite=overwrite, max_bytes=max_bytes
+        )
+        batch = Batch(
+            items=media_ids,
+            understand=jobs,
+            width=self._session.slots.width,
+            on_error=on_error,
+            progress=progress,
+        )
+        return open_batch(self._session, batch, manifest)
 
     async def call(
         self,
@@ -355,8 +451,7 @@ class MediaClient:
 
             MediaError: Every other failure; see the error tree.
         """
-        done = await _call.call(self._session, method, path, json=json, params=params)
-        return done.value
+        return await _call.call(self._session, method, path, json=json, params=params)
 
     def _wanted(self, media_id: str, max_bytes: int | None, hd_voice: bool) -> Wanted:
         cap = self._session.platform.max_bytes if max_bytes is None else max_bytes
@@ -380,6 +475,14 @@ def _own_http(verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=LaneTransport(verify=context), mounts=mounts, headers=_USER_AGENT
     )
+
+
+def _target(
+    to: str | os.PathLike[str] | Destination, *, overwrite: bool
+) -> Target | Destination:
+    if isinstance(to, Destination):
+        return to
+    return resolve_target(to, overwrite=overwrite)
 
 
 def _limiter(bound: int | Adaptive) -> anyio.CapacityLimiter:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
 
 from ._errors import UnexpectedReply
-from ._files import Target, child, make_folder, open_part, resolve_target
+from ._files import Target, child, make_folder, open_part
 from ._models import Destination, MediaContent, SavedMedia
 from ._progress import Reporter
 from ._reply import Reply
-from ._session import Done, Exchange, Session, Transfer
+from ._session import Exchange, Session, Transfer
 from ._wire import filenames, replies
 
 _MAX_REDIRECTS = 3
@@ -55,6 +55,11 @@ class Incoming:
         """Length in bytes, where WeChat tells it."""
         return self.reply.head.length
 
+    @property
+    def received(self) -> int:
+        """Bytes so far."""
+        return self.reply.received
+
     def saved_name(self, media_id: str) -> str:
         """Name the file for it."""
         return filenames.saved_name(
@@ -72,47 +77,38 @@ class Incoming:
 async def save(
     session: Session,
     wanted: Wanted,
-    to: str | os.PathLike[str] | Destination,
+    target: Target | Destination,
     *,
     overwrite: bool,
     reporter: Reporter,
-) -> Done[SavedMedia]:
-    """Download to wherever *to* is, as `MediaClient.download` promises."""
-    if isinstance(to, Destination):
-        return await _to_destination(session, wanted, to, reporter)
-    target = resolve_target(to, overwrite=overwrite)
-    return await _to_file(session, wanted, target, overwrite, reporter)
+    publishing: Callable[[SavedMedia], None],
+) -> SavedMedia:
+    """
+    Download to *target*, as `MediaClient.download` promises.
 
+    *publishing* is called right before a file appears under its final name.
+    """
 
-async def _to_file(
-    session: Session,
-    wanted: Wanted,
-    target: Target,
-    overwrite: bool,
-    reporter: Reporter,
-) -> Done[SavedMedia]:
-    async def attempt(transfer: Transfer) -> SavedMedia:
-        reporter.restart(None)
+    async def to_file(transfer: Transfer) -> SavedMedia:
+        assert isinstance(target, Target)
+        reporter.begin(None)
         async with open_media(session, transfer, wanted) as incoming:
             path = _final_path(target, incoming, wanted.media_id, overwrite=overwrite)
             async with open_part(path, file_io=session.file_io) as part:
                 while chunk := await incoming.chunk():
                     await part.write(chunk)
-                    reporter.report(incoming.reply.received, incoming.size)
+                    reporter.report(incoming.received, incoming.size)
+                saved = _saved(wanted, incoming, path, str(path))
+                publishing(saved)
                 await part.publish(overwrite=overwrite)
-        return _saved(wanted, incoming, path, str(path))
+        return saved
 
-    return _reported(await session.run(attempt), reporter)
-
-
-async def _to_destination(
-    session: Session, wanted: Wanted, to: Destination, reporter: Reporter
-) -> Done[SavedMedia]:
-    async def attempt(transfer: Transfer) -> SavedMedia:
-        reporter.restart(None)
+    async def to_destination(transfer: Transfer) -> SavedMedia:
+        assert isinstance(target, Destination)
+        reporter.begin(None)
         async with open_media(session, transfer, wanted) as incoming:
             body = _Body(incoming, reporter)
-            location = await to.put(
+            location = await target.put(
                 incoming.saved_name(wanted.media_id),
                 body,
                 content_type=incoming.content_type,
@@ -121,10 +117,13 @@ async def _to_destination(
         body.check_read()
         return _saved(wanted, incoming, None, location)
 
-    return _reported(await session.run(attempt), reporter)
+    attempt = to_file if isinstance(target, Target) else to_destination
+    saved = await session.run(attempt)
+    reporter.report(saved.size, saved.size)
+    return saved
 
 
-async def read(session: Session, wanted: Wanted) -> Done[MediaContent]:
+async def read(session: Session, wanted: Wanted) -> MediaContent:
     """Download into memory."""
 
     async def attempt(transfer: Transfer) -> MediaContent:
@@ -208,16 +207,11 @@ def _saved(
         wanted.media_id,
         path,
         location,
-        incoming.reply.received,
+        incoming.received,
         incoming.content_type,
         incoming.filename,
         incoming.reply.head.verified,
     )
-
-
-def _reported(done: Done[SavedMedia], reporter: Reporter) -> Done[SavedMedia]:
-    reporter.report(done.value.size, done.value.size)
-    return done
 
 
 class _Body(AsyncIterator[bytes]):
@@ -230,7 +224,7 @@ class _Body(AsyncIterator[bytes]):
 
     async def __anext__(self) -> bytes:
         chunk = await self._incoming.chunk()
-        self._reporter.report(self._incoming.reply.received, self._incoming.size)
+        self._reporter.report(self._incoming.received, self._incoming.size)
         if chunk:
             return chunk
         self._read = True

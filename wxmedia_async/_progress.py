@@ -15,10 +15,16 @@ logger = logging.getLogger("wxmedia_async")
 
 @attrs.define(eq=False)
 class Reporter:
-    """Tells a callback how far a transfer is, and survives its errors."""
+    """
+    Tells a callback how far a transfer is, and survives its errors.
+
+    Attributes:
+        attempts: The tries so far.
+    """
 
     _callback: ProgressCallback | None
     _item: object = attrs.field(repr=False)
+    attempts: int = attrs.field(default=0, init=False)
     _last: tuple[int, int | None] | None = attrs.field(default=None, init=False)
 
     def report(self, done: int, total: int | None) -> None:
@@ -33,7 +39,8 @@ class Reporter:
         except Exception:
             logger.exception("the progress callback failed; the transfer goes on")
 
-    def restart(self, total: int | None) -> None:
-        """Go back to 0, where bytes had moved in an earlier try."""
+    def begin(self, total: int | None) -> None:
+        """Count a try, and go back to 0 where an earlier one had moved bytes."""
+        self.attempts += 1
         if self._last is not None and self._last[0] > 0:
             self.report(0, total)

@@ -55,6 +55,10 @@ class Reply:
         """Read `first`, as much as telling media from errors takes; True: all."""
         while not self._ended and not replies.enough(self.head, self.first):
             self.first += await self._pull()
+        # What an attachment is called may hang on its first bytes, and they
+        # are read next in any case.
+        if not self._ended and not self.first:
+            self.first = await self._pull()
         return self._ended
 
     async def json(

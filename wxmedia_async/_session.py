@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import anyio
 import attrs
@@ -62,14 +62,6 @@ class Exchange:
     body: httpx.AsyncByteStream | None = attrs.field(default=None, repr=False)
     json: object = attrs.field(default=None, repr=False)
     repeatable: bool = True
-
-
-@attrs.frozen
-class Done(Generic[T]):
-    """What a transfer gave, and how many tries that took."""
-
-    value: T
-    attempts: int
 
 
 Obstacle = Callable[[MediaError], str | None]
@@ -130,7 +122,7 @@ class Session:
         work: Callable[[Transfer], Awaitable[T]],
         *,
         obstacle: Obstacle = always_repeatable,
-    ) -> Done[T]:
+    ) -> T:
         """
         Do *work* until it succeeds, for as long as deadline and policy allow.
 
@@ -149,7 +141,7 @@ class Session:
         transfer = Transfer(scope, obstacle)
         with scope, self.lifetime.running(scope):
             try:
-                return Done(await self._tries(transfer, work), transfer.attempts)
+                return await self._tries(transfer, work)
             except MediaError as error:
                 failure = error
         raise cleaned(failure or self.interrupted(), transfer.attempts)
@@ -182,7 +174,7 @@ class Session:
 
     async def fetch_token(self, call: TokenCall) -> Mapping[str, object]:
         """Call a token endpoint. Takes no slot, so that transfers can wait for it."""
-        return (await self.run(partial(self._token_exchange, call))).value
+        return await self.run(partial(self._token_exchange, call))
 
     async def _token_exchange(
         self, call: TokenCall, transfer: Transfer

@@ -25,6 +25,11 @@ class Slots:
     _rate: RateLimiter | None
     _resumes: float = attrs.field(default=-math.inf, init=False)
 
+    @property
+    def width(self) -> int:
+        """The most exchanges at a time."""
+        return int(self._limiter.total_tokens)
+
     async def acquire(self, timeout: float | None) -> Callable[[], None]:
         """
         Take a slot, and return the function that gives it back.

@@ -25,7 +25,7 @@ async def stream(session: Session, wanted: Wanted) -> AsyncGenerator[MediaStream
                 held.push_async_exit(opening.pop_all())
             return MediaStream(wanted.media_id, incoming, session, transfer)
 
-        yield (await session.run(attempt)).value
+        yield await session.run(attempt)
 
 
 class MediaStream(AsyncIterator[bytes]):

@@ -14,7 +14,7 @@ from ._errors import MediaError, MediaRejected, TooLarge
 from ._models import UploadedMedia
 from ._platforms import Limit, Platform
 from ._progress import Reporter
-from ._session import Done, Exchange, Session, Transfer
+from ._session import Exchange, Session, Transfer
 from ._sources import OpenSource, open_source
 from ._speed import Speed
 from ._wire import filenames, kinds, multipart, replies
@@ -31,7 +31,7 @@ async def upload(
     content_type: str | None,
     size: int | None,
     reporter: Reporter,
-) -> Done[UploadedMedia]:
+) -> UploadedMedia:
     """Send one source, as `MediaClient.upload` promises."""
     limit = _limit(session.platform, type)
     async with open_source(
@@ -53,15 +53,15 @@ async def upload(
         )
 
         async def attempt(transfer: Transfer) -> UploadedMedia:
-            reporter.restart(opened.size)
+            reporter.begin(opened.size)
             async with session.exchange(transfer, exchange) as reply:
                 answer = await reply.json(wecom=session.platform.wecom)
             now = datetime.now(UTC)
             return replies.uploaded(answer, type=type, now=now)
 
-        done = await session.run(attempt, obstacle=body.obstacle)
+        uploaded = await session.run(attempt, obstacle=body.obstacle)
         reporter.report(opened.size, opened.size)
-        return done
+        return uploaded
 
 
 @attrs.define(eq=False, repr=False)

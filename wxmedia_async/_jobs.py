@@ -1,0 +1,94 @@
+"""What one item of a batch asks for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import cast
+
+from . import _download, _upload
+from ._batch import Job
+from ._download import Wanted
+from ._files import Target
+from ._manifest import Key
+from ._models import Destination, Download, SavedMedia, Upload, UploadedMedia
+from ._progress import Reporter
+from ._session import Session
+
+
+def upload_jobs(session: Session, type: str) -> Callable[[object], Job[UploadedMedia]]:
+    """Return the function that makes a job of an item of `upload_many`."""
+
+    def understand(item: object) -> Job[UploadedMedia]:
+        asked = item if isinstance(item, Upload) else Upload(item)  # type: ignore[arg-type]  # open_source checks it
+
+        def run(reporter: Reporter, _: object) -> Awaitable[UploadedMedia]:
+            return _upload.upload(
+                session,
+                asked.source,
+                type=asked.type or type,
+                filename=asked.filename,
+                content_type=asked.content_type,
+                size=asked.size,
+                reporter=reporter,
+            )
+
+        return Job(asked.key, lambda: _source_key(asked), run)
+
+    return understand
+
+
+def download_jobs(
+    session: Session,
+    to: str | os.PathLike[str] | Destination,
+    *,
+    overwrite: bool,
+    max_bytes: int | None,
+) -> Callable[[object], Job[SavedMedia]]:
+    """Return the function that makes a job of an item of `download_many`."""
+    batch_target = _folder(to)
+    batch_cap = session.platform.max_bytes if max_bytes is None else max_bytes
+
+    def understand(item: object) -> Job[SavedMedia]:
+        asked = item if isinstance(item, Download) else Download(cast("str", item))
+        target = batch_target if asked.to is None else _folder(asked.to)
+        cap = batch_cap if asked.max_bytes is None else asked.max_bytes
+        wanted = Wanted(asked.media_id, cap, asked.hd_voice)
+
+        def run(
+            reporter: Reporter, publishing: Callable[[SavedMedia], None]
+        ) -> Awaitable[SavedMedia]:
+            return _download.save(
+                session,
+                wanted,
+                target,
+                overwrite=overwrite,
+                reporter=reporter,
+                publishing=publishing,
+            )
+
+        return Job(asked.key, lambda: _checked_key(asked.key, asked.media_id), run)
+
+    return understand
+
+
+def _folder(to: str | os.PathLike[str] | Destination) -> Target | Destination:
+    """In a batch a path is always a folder."""
+    return to if isinstance(to, Destination) else Target(folder=Path(to), path=None)
+
+
+def _source_key(asked: Upload) -> Key:
+    if asked.key is not None or not isinstance(asked.source, (str, os.PathLike)):
+        return _checked_key(asked.key, None)
+    status = os.stat(asked.source)
+    name = os.path.abspath(os.fsdecode(asked.source))
+    return name, status.st_size, status.st_mtime_ns
+
+
+def _checked_key(key: object, otherwise: str | None) -> Key:
+    if key is None:
+        key = otherwise
+    if isinstance(key, bool) or not isinstance(key, (str, int)):
+        raise ValueError("a manifest needs a str or int key of each item")  # noqa: TRY004
+    return key
