@@ -81,6 +81,12 @@ def test_no_disposition_raises(value: bytes) -> None:
         assert name is None or safe_name(name) == name
 
 
+@pytest.mark.parametrize("value", [b"a", b" ", b";", b'"', b';a="'], ids=repr)
+def test_a_long_disposition_is_read_in_one_go(value: bytes) -> None:
+    """Fault 8: a header of 100 000 characters costs no more than its length."""
+    assert from_disposition(value * 100_000) is None
+
+
 @pytest.mark.parametrize(
     ("hint", "name"),
     [

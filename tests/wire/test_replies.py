@@ -43,6 +43,7 @@ HEAD = Head(
     encoding=None,
 )
 ATTACHMENT = attrs.evolve(HEAD, disposition=b'attachment; filename="ID.jpg"')
+VOICE = attrs.evolve(HEAD, disposition=b'attachment; filename="voice"')
 JPEG = b"\xff\xd8\xff\xe0" + bytes(60)
 INVALID_MEDIA_ID = b'{"errcode":40007,"errmsg":"invalid media_id rid: 1-2-3"}'
 LINK = "http://203.205.137.89/vweixinp.tc.qq.com/1007_a.f10.mp4?vkey=5EC2E7"
@@ -257,8 +258,9 @@ def test_a_status_quotes_no_secret() -> None:
         pytest.param(HEAD, JPEG[:63], False, id="not all of the magic"),
         pytest.param(HEAD, JPEG[:64], True, id="all of the magic"),
         pytest.param(HEAD, b"\xef\xbb\xbf" + b"x" * 61, True, id="BOM, text"),
-        pytest.param(ATTACHMENT, b"", False, id="attachment, nothing yet"),
-        pytest.param(ATTACHMENT, b"{".ljust(64), True, id="attachment, magic"),
+        pytest.param(ATTACHMENT, b"", True, id="attachment"),
+        pytest.param(VOICE, b"{".ljust(63), False, id="attachment without suffix"),
+        pytest.param(VOICE, b"{".ljust(64), True, id="attachment, magic"),
         pytest.param(attrs.evolve(HEAD, encoding="gzip"), b"", True, id="encoded"),
     ],
 )
@@ -432,6 +434,16 @@ def test_a_large_document_is_not_parsed(complete: bool) -> None:
     found = media_or_link(head, first, complete=complete, wecom=False)
 
     assert found == Media("application/octet-stream", None)
+
+
+def test_the_beginning_of_a_document_is_not_the_document() -> None:
+    """Fault 14: what looks like a link, and goes on, is not followed."""
+    head = attrs.evolve(HEAD, content_type="application/pdf", length=MAX_JSON + 1)
+    first = b'{"video_url":"http://1.2.3.4/"}'
+
+    found = media_or_link(head, first, complete=False, wecom=False)
+
+    assert found == Media("application/pdf", None)
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "image/jpeg"])

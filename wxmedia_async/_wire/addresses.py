@@ -90,8 +90,8 @@ def check_address(address: str, host: str) -> None:
 
 
 def _canonical(host: str) -> str:
-    # Full-width digits and the ideographic full stop are digits and dots to IDNA.
-    name = unicodedata.normalize("NFKC", host).replace("\u3002", ".").lower()
+    # To a resolver full-width digits are digits.
+    name = unicodedata.normalize("NFKC", host).lower()
     return name.removeprefix("[").removesuffix("]").rstrip(".")
 
 

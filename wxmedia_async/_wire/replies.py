@@ -150,9 +150,10 @@ def enough(head: Head, first: bytes) -> bool:
     Whether *first* is enough of an unfinished body for `media_or_link`.
 
     What may be an error or a link is needed whole, unless it is too large for
-    either; of anything else, as many bytes as tell its kind.
+    either; of anything else, as many bytes as tell its kind. An attachment
+    needs none where its name has a suffix.
     """
-    if head.encoding:
+    if head.encoding or _is_named_attachment(head):
         return True
     if not head.attachment and _first_char(first) in (b"", b"{"):
         return max(head.length or 0, len(first)) > MAX_JSON
@@ -326,6 +327,10 @@ def _check_encoding(head: Head) -> None:
     if head.encoding:
         text = f"a body encoded as {head.encoding[:40]!r}"
         raise UnexpectedReply(text, status=head.status)
+
+
+def _is_named_attachment(head: Head) -> bool:
+    return head.attachment and "." in (from_disposition(head.disposition) or "")
 
 
 def _first_char(first: bytes) -> bytes:
