@@ -120,6 +120,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _without_request(error: Exception, told: str) -> Exception:
     """The original holds the request, and its traceback the frames that sent it."""
+    if isinstance(error, httpx.StreamError):
+        return httpx.StreamError(told)
     for cls in type(error).__mro__:
         if cls.__module__.partition(".")[0] == "httpx":
             return cls(told)  # type: ignore[no-any-return]

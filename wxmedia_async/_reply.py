@@ -40,7 +40,7 @@ class Reply:
     _ended: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._raw = self._response.aiter_raw()
+        self._raw = _body(self._response)
         timeouts = self._response.request.extensions["timeout"]
         timeouts["read"] = within_window(timeouts["read"])
 
@@ -157,3 +157,16 @@ class Reply:
         finally:
             if isinstance(self._raw, AsyncGenerator):
                 await self._raw.aclose()
+
+
+def _body(response: httpx.Response) -> AsyncIterator[bytes]:
+    """
+    Iterate over the body as it came.
+
+    Not by `aiter_raw()`, which refuses a reply that a mock made of bytes, or
+    that a hook of the user's has read.
+    """
+    if response.is_stream_consumed:
+        return aiter(httpx.ByteStream(response.content))
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    return aiter(response.stream)
