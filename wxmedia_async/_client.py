@@ -17,6 +17,7 @@ import httpx
 
 from . import _call, _download, _stream, _upload
 from ._batch import Batch, OnError, open_batch
+from ._bounds import bound_for
 from ._download import Wanted
 from ._files import Target, resolve_target
 from ._hosts import Hosts
@@ -116,7 +117,7 @@ class MediaClient:
             owns_http=http is None,
             hosts=Hosts(urls),
             platform=platform,
-            slots=Slots(_limiter(max_concurrency), limiter_for(rate)),
+            slots=Slots(bound_for(max_concurrency), limiter_for(rate)),
             tokens=None,
             policy=retry,
             timeout=_timeout(timeout),
@@ -483,14 +484,6 @@ def _target(
     if isinstance(to, Destination):
         return to
     return resolve_target(to, overwrite=overwrite)
-
-
-def _limiter(bound: int | Adaptive) -> anyio.CapacityLimiter:
-    if isinstance(bound, Adaptive):
-        return anyio.CapacityLimiter(bound.high)
-    if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
-        raise ValueError("max_concurrency is a whole number of 1 or more")
-    return anyio.CapacityLimiter(bound)
 
 
 def _timeout(timeout: float | httpx.Timeout) -> httpx.Timeout:

@@ -16,7 +16,6 @@ import httpx
 from ._errors import (
     ClientClosed,
     MediaError,
-    RateLimited,
     TokenRejected,
     TransferError,
     TransferTimeout,
@@ -85,6 +84,7 @@ class Transfer:
     resent: bool = attrs.field(default=False, init=False)
     token: str | None = attrs.field(default=None, init=False)
     host: str = attrs.field(default="", init=False)
+    began: float = attrs.field(default=-math.inf, init=False)
 
     def time_left(self) -> float:
         """Seconds until the deadline."""
@@ -152,13 +152,11 @@ class Session:
     ) -> AsyncGenerator[Reply]:
         """Send *exchange* with a token and a slot; the slot covers the block."""
         transfer.token = await self._token(transfer)
-        transfer.host = self.hosts.current
-        request = self._api_request(transfer, exchange)
-        async with (
-            self._slot(transfer),
-            self._sent(request, self._send_ours, _known(transfer)) as reply,
-        ):
-            yield reply
+        async with self._slot(transfer):
+            request = self._api_request(transfer, exchange)
+            secrets = _known(transfer)
+            async with self._sent(request, self._send_ours, secrets) as reply:
+                yield reply
 
     @asynccontextmanager
     async def follow(self, transfer: Transfer, url: str) -> AsyncGenerator[Reply]:
@@ -179,7 +177,6 @@ class Session:
     async def _token_exchange(
         self, call: TokenCall, transfer: Transfer
     ) -> Mapping[str, object]:
-        transfer.host = self.hosts.current
         exchange = Exchange(
             method=call.method, path=call.path, params=call.params, json=call.json
         )
@@ -193,9 +190,13 @@ class Session:
         while True:
             transfer.attempts += 1
             try:
-                return await work(transfer)
+                result = await work(transfer)
             except MediaError as error:
                 failure = error
+            else:
+                self.slots.succeeded()
+                return result
+            self.slots.failed(failure, transfer.began)
             if not await self._recovered(transfer, failure):
                 raise failure
 
@@ -205,8 +206,6 @@ class Session:
             return False
         if isinstance(failure, TokenRejected):
             return await self._renewed(transfer, failure)
-        if isinstance(failure, RateLimited):
-            self.slots.pause(failure.retry_after)
         if isinstance(failure, TransferError) and failure.phase == "connect":
             self.hosts.leave(transfer.host)
         transfer.failures += 1
@@ -249,6 +248,7 @@ class Session:
         finally:
             transfer.scope.deadline = anyio.current_time() + left
         transfer.hopeless = False
+        transfer.began = anyio.current_time()
         try:
             yield
         finally:
@@ -301,6 +301,7 @@ class Session:
 
     def _api_request(self, transfer: Transfer, exchange: Exchange) -> httpx.Request:
         token = {"access_token": transfer.token} if transfer.token else {}
+        transfer.host = self.hosts.current
         request = self.http.build_request(
             exchange.method,
             joined(transfer.host, exchange.path, token | dict(exchange.params)),

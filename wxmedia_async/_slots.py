@@ -9,7 +9,8 @@ from functools import partial
 import anyio
 import attrs
 
-from ._errors import RateLimited, TransferTimeout
+from ._bounds import Bound
+from ._errors import MediaError, RateLimited, TransferTimeout
 from ._models import RateLimiter
 
 
@@ -21,14 +22,14 @@ class Slots:
     Shared by all calls of a client, so the bound is one over all of them.
     """
 
-    _limiter: anyio.CapacityLimiter
+    _bound: Bound
     _rate: RateLimiter | None
     _resumes: float = attrs.field(default=-math.inf, init=False)
 
     @property
     def width(self) -> int:
-        """The most exchanges at a time."""
-        return int(self._limiter.total_tokens)
+        """The most exchanges that will ever be in flight."""
+        return self._bound.highest
 
     async def acquire(self, timeout: float | None) -> Callable[[], None]:
         """
@@ -41,10 +42,20 @@ class Slots:
             await self._rate.acquire()
         holder = object()
         with anyio.move_on_after(timeout) as scope:
-            await self._limiter.acquire_on_behalf_of(holder)
+            await self._bound.limiter.acquire_on_behalf_of(holder)
         if scope.cancelled_caught:
             raise TransferTimeout(f"no slot was free for {timeout} s", phase="slot")
-        return partial(self._limiter.release_on_behalf_of, holder)
+        return partial(self._bound.limiter.release_on_behalf_of, holder)
+
+    def succeeded(self) -> None:
+        """Take note that the service kept up."""
+        self._bound.succeeded()
+
+    def failed(self, failure: MediaError, began: float) -> None:
+        """Take note of why an exchange that *began* then has failed."""
+        if isinstance(failure, RateLimited):
+            self.pause(failure.retry_after)
+        self._bound.failed(failure, began)
 
     def pause(self, seconds: float) -> None:
         """Start no further exchange for *seconds*: WeChat wants fewer calls."""
