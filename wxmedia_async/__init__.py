@@ -1,5 +1,6 @@
 """WeChat temporary media for asyncio and trio: concurrent, streaming transfers."""
 
+from ._caches import FileUploadCache, MemoryUploadCache, UploadCache
 from ._client import MediaClient
 from ._errors import (
     APIError,
@@ -54,6 +55,7 @@ __all__ = [
     "CredentialsError",
     "Destination",
     "Download",
+    "FileUploadCache",
     "Limit",
     "MediaClient",
     "MediaContent",
@@ -61,6 +63,7 @@ __all__ = [
     "MediaNotFound",
     "MediaRejected",
     "MediaStream",
+    "MemoryUploadCache",
     "Outcome",
     "PermissionDenied",
     "Platform",
@@ -85,5 +88,6 @@ __all__ = [
     "UnexpectedReply",
     "UnsafeURL",
     "Upload",
+    "UploadCache",
     "UploadedMedia",
 ]

@@ -204,7 +204,7 @@ class Outcomes(AsyncIterator[Outcome[object, Result]], Generic[Result]):
             failure,
             reporter.attempts,
             time.monotonic() - started,
-            skipped,
+            skipped or (failure is None and reporter.attempts == 0),
         )
 
     async def _result(

@@ -15,9 +15,10 @@ import anyio
 import attrs
 import httpx
 
-from . import _call, _download, _stream, _upload
+from . import _call, _download, _upload
 from ._batch import Batch, OnError, open_batch
 from ._bounds import bound_for
+from ._caches import UploadCache
 from ._download import Wanted
 from ._files import Target, resolve_target
 from ._hosts import Hosts
@@ -40,9 +41,10 @@ from ._models import (
 from ._platforms import MIB, MINI_PROGRAM, Platform
 from ._progress import ProgressCallback, Reporter
 from ._rate import limiter_for
+from ._reuse import Reuse, account_of
 from ._session import Session
 from ._slots import Slots
-from ._stream import MediaStream
+from ._stream import MediaStream, open_stream
 from ._tokens import TokenLike, TokenProvider, bind
 from .transport._lanes import LaneTransport
 from .transport._proxies import proxy_mounts
@@ -92,6 +94,12 @@ class MediaClient:
         rate: Calls per time, or a limiter shared with others.
 
         file_io: ``"thread"`` where disks are slow or on a network.
+
+        upload_cache: Remembers uploads, so that the same bytes are not sent
+            again while WeChat keeps them.
+
+        account: Whose media_ids these are, for the cache, where the token does
+            not name it.
     """
 
     def __init__(
@@ -108,6 +116,8 @@ class MediaClient:
         verify: ssl.SSLContext | bool = True,
         rate: Rate | RateLimiter | None = None,
         file_io: Literal["inline", "thread"] = "inline",
+        upload_cache: UploadCache | None = None,
+        account: str | None = None,
     ) -> None:
         if file_io not in ("inline", "thread"):
             raise ValueError("file_io is either 'inline' or 'thread'")
@@ -124,6 +134,7 @@ class MediaClient:
             deadline=deadline,
             file_io=file_io,
             lifetime=Lifetime(),
+            reuse=_reuse(upload_cache, token, account),
         )
         self._session = _with_token(session, token)
         self._is_child = False
@@ -328,7 +339,7 @@ class MediaClient:
             MediaError: Every other failure of the transfer; see the error tree.
         """
         wanted = self._wanted(media_id, max_bytes, hd_voice)
-        return _stream.stream(self._session, wanted)
+        return open_stream(self._session, wanted)
 
     def upload_many(
         self,
@@ -484,6 +495,12 @@ def _target(
     if isinstance(to, Destination):
         return to
     return resolve_target(to, overwrite=overwrite)
+
+
+def _reuse(
+    cache: UploadCache | None, token: TokenLike, account: str | None
+) -> Reuse | None:
+    return None if cache is None else Reuse(cache, account_of(token, account))
 
 
 def _timeout(timeout: float | httpx.Timeout) -> httpx.Timeout:

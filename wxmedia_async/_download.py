@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
+from attrs.validators import instance_of, min_len
 
 from ._errors import UnexpectedReply
 from ._files import Target, child, make_folder, open_part
@@ -25,14 +26,9 @@ _MAX_REDIRECTS = 3
 class Wanted:
     """Which media, and how much of it at most."""
 
-    media_id: str = attrs.field(validator=attrs.validators.instance_of(str))
+    media_id: str = attrs.field(validator=[instance_of(str), min_len(1)])
     max_bytes: int
     hd_voice: bool = False
-
-    @media_id.validator
-    def _not_empty(self, _: object, value: str) -> None:
-        if not value:
-            raise ValueError("a media_id must not be empty")
 
     def exchange(self) -> Exchange:
         """Ask for it."""

@@ -206,7 +206,8 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 def _key(value: Any) -> Key:
-    return tuple(value) if isinstance(value, list) else value
+    # JSON has no tuples.
+    return cast("Key", tuple(value) if isinstance(value, list) else value)
 
 
 def _still_holds(line: Mapping[str, Any]) -> bool:

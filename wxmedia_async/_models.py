@@ -167,6 +167,11 @@ class Progress:
     total: int | None
 
 
+def _aware(_: object, __: object, value: datetime) -> None:
+    if value.utcoffset() is None:
+        raise ValueError("expires_at must be an aware datetime")
+
+
 @attrs.frozen
 class AccessToken:
     """
@@ -179,12 +184,7 @@ class AccessToken:
     """
 
     value: str = attrs.field(repr=False)
-    expires_at: datetime = attrs.field()
-
-    @expires_at.validator
-    def _aware(self, _: object, value: datetime) -> None:
-        if value.utcoffset() is None:
-            raise ValueError("expires_at must be an aware datetime")
+    expires_at: datetime = attrs.field(validator=_aware)
 
 
 @attrs.frozen
@@ -233,11 +233,10 @@ class Adaptive:
     """
 
     low: int = attrs.field(validator=ge(1))
-    high: int = attrs.field()
+    high: int
 
-    @high.validator
-    def _not_below(self, _: object, value: int) -> None:
-        if value < self.low:
+    def __attrs_post_init__(self) -> None:
+        if self.high < self.low:
             raise ValueError("high must not be below low")
 
 

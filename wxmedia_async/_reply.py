@@ -47,9 +47,9 @@ class Reply:
     @property
     def redirect(self) -> str | None:
         """Where a redirect leads."""
-        if not self._response.is_redirect:
+        if not self._response.has_redirect_location:
             return None
-        return self._response.headers.get("location")
+        return str(self._response.headers["location"])
 
     async def peek(self) -> bool:
         """Read `first`, as much as telling media from errors takes; True: all."""

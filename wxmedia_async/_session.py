@@ -29,6 +29,7 @@ from ._models import RetryPolicy
 from ._platforms import Platform
 from ._reply import Reply
 from ._retry import wait_before_retry
+from ._reuse import Reuse
 from ._slots import Slots
 from ._speed import within_window
 from ._tokens import TokenCall, TokenProvider
@@ -116,6 +117,7 @@ class Session:
     deadline: float | None
     file_io: FileIO
     lifetime: Lifetime
+    reuse: Reuse | None = None
 
     async def run(
         self,

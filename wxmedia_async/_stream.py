@@ -13,7 +13,7 @@ from ._session import Session, Transfer, cleaned
 
 
 @asynccontextmanager
-async def stream(session: Session, wanted: Wanted) -> AsyncGenerator[MediaStream]:
+async def open_stream(session: Session, wanted: Wanted) -> AsyncGenerator[MediaStream]:
     """Open a media, tried again until its head is there, and hold its slot."""
     async with AsyncExitStack() as held:
 

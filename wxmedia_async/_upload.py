@@ -59,7 +59,13 @@ async def upload(
             now = datetime.now(UTC)
             return replies.uploaded(answer, type=type, now=now)
 
-        uploaded = await session.run(attempt, obstacle=body.obstacle)
+        async def send() -> UploadedMedia:
+            return await session.run(attempt, obstacle=body.obstacle)
+
+        if session.reuse is not None and opened.replayable:
+            uploaded = await session.reuse.upload(opened, type, send)
+        else:
+            uploaded = await send()
         reporter.report(opened.size, opened.size)
         return uploaded
 

@@ -26,7 +26,7 @@ class SecretURL(httpx.URL):
     """
 
     def __str__(self) -> str:
-        caller = str(sys._getframe(1).f_globals.get("__name__", ""))
+        caller = str(sys._getframe(1).f_globals.get("__name__", ""))  # pyright: ignore[reportPrivateUsage]
         if caller.partition(".")[0] in _TRANSPORTS:
             return str(httpx.URL(self))
         return redacted_url(httpx.URL(self))

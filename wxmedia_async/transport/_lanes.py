@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import cast
 
 import anyio
 import attrs
@@ -79,7 +80,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
         if self._proxy is None:
             # httpx has no parameter for the network backend, and must stay the
             # class that it is: mocks patch its methods.
-            transport._pool = httpcore.AsyncConnectionPool(
+            transport._pool = httpcore.AsyncConnectionPool(  # pyright: ignore[reportPrivateUsage]
                 ssl_context=self._context,
                 max_connections=1,
                 max_keepalive_connections=1,
@@ -147,7 +148,9 @@ class _Network(httpcore.AsyncNetworkBackend):
     """
 
     def __init__(self) -> None:
-        self._inner = httpcore.AnyIOBackend()
+        # It serves trio as well. Type checkers see the stand-in that httpcore has
+        # for where anyio is missing.
+        self._inner = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
         self.guard: Guard | None = None
         self.connected = False
         self.used = False
