@@ -76,19 +76,19 @@ class NoManifest:
 
     settled = False
 
-    def entry(self, _: Callable[[], Key]) -> NoManifest:
+    def entry(self, known_by: Callable[[], Key]) -> NoManifest:
         return self
 
     def recall(self) -> Any:
         raise LookupError("nothing was noted")
 
-    def publishing(self, _: object) -> None:
+    def publishing(self, result: object) -> None:
         return
 
-    def failed(self, _: Exception) -> None:
+    def failed(self, error: Exception) -> None:
         return
 
-    def finished(self, _: object) -> None:
+    def finished(self, result: object) -> None:
         return
 
     def __enter__(self) -> Self:
@@ -207,7 +207,9 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 def _key(value: Any) -> Key:
     # JSON has no tuples.
-    return cast("Key", tuple(value) if isinstance(value, list) else value)
+    return cast(
+        "Key", tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+    )
 
 
 def _still_holds(line: Mapping[str, Any]) -> bool:

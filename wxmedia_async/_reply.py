@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection
 
 import attrs
 import httpx
@@ -155,8 +155,8 @@ class Reply:
         except HTTPX_ERRORS:
             return
         finally:
-            if isinstance(self._raw, AsyncGenerator):
-                await self._raw.aclose()
+            if (aclose := getattr(self._raw, "aclose", None)) is not None:
+                await aclose()
 
 
 def _body(response: httpx.Response) -> AsyncIterator[bytes]:
