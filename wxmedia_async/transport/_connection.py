@@ -1,0 +1,256 @@
+"""A connection, as bytes: it knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable
+
+import anyio
+import attrs
+import httpx
+
+from ._waiting import Waiter
+
+TURN = 0.003
+"""Seconds that a transfer may hold the event loop while its socket is ready."""
+
+MSG_MORE: int = getattr(socket, "MSG_MORE", 0)
+"""Hold the packet back, more is to come. Linux only, and only a hint."""
+
+_BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+# What the file is to blame for, or what sendfile cannot do with it.
+_NOT_THE_SOCKET = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EIO, errno.EBADF)
+
+
+@attrs.define(eq=False)
+class Connection:
+    """
+    A connected socket, plain or TLS.
+
+    Attributes:
+        address: The IP address that it leads to.
+
+        is_tls: Whether it is encrypted.
+
+        lost: Whether it failed or was closed by the peer.
+
+        received: Whether a byte came since it was last taken from the pool.
+
+        reused: Whether it has served a request before.
+
+        orderly: Whether the peer's end of the stream, if it came, can be
+            trusted: a TLS stream ends with an alert, or somebody cut it.
+
+        idle_since: When it was put into the pool, on the monotonic clock.
+    """
+
+    address: str
+    _sock: socket.socket
+    _waiter: Waiter
+    is_tls: bool = attrs.field(init=False)
+    lost: bool = attrs.field(default=False, init=False)
+    received: bool = attrs.field(default=False, init=False)
+    reused: bool = attrs.field(default=False, init=False)
+    orderly: bool = attrs.field(default=True, init=False)
+    idle_since: float = attrs.field(default=0.0, init=False)
+    _recv_into: Callable[[memoryview], int] = attrs.field(init=False)
+    _owner: int = attrs.field(factory=os.getpid, init=False)
+    _poll: select.poll = attrs.field(factory=select.poll, init=False)
+    _turn_began: float = attrs.field(factory=time.monotonic, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.is_tls = isinstance(self._sock, ssl.SSLSocket)
+        self._recv_into = (
+            _Records(self._sock).recv_into if self.is_tls else self._sock.recv_into
+        )
+        self._poll.register(self._sock, select.POLLIN)
+
+    @property
+    def tls_session(self) -> ssl.SSLSession | None:
+        """What would resume this connection's TLS; None on a plain one."""
+        sock = self._sock
+        return sock.session if isinstance(sock, ssl.SSLSocket) else None
+
+    def usable(self) -> bool:
+        """
+        Whether an idle connection can serve another request.
+
+        One that can be read was closed, or holds bytes that answer nothing,
+        and must not be taken for the next reply.
+        """
+        if not self.is_ours() or not self._waiter.belongs_here():
+            return False
+        return not self._poll.poll(0) or self._holds_only_records()
+
+    def is_ours(self) -> bool:
+        """Whether this process opened it: a forked child shares it, unasked."""
+        return self._owner == os.getpid()
+
+    def _holds_only_records(self) -> bool:
+        """A TLS server may send tickets at any time; they are no reply."""
+        try:
+            self._sock.recv(1, *(() if self.is_tls else (socket.MSG_PEEK,)))
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    async def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
+        """
+        Receive what there is, at least a byte, and return how much; 0 at the end.
+
+        Raises:
+            httpx.ReadTimeout: Nothing came for *timeout* seconds.
+
+            httpx.ReadError: The connection broke.
+        """
+        while (count := self.try_receive_into(buffer)) is None:
+            await self.until_readable(timeout)
+        return count
+
+    def try_receive_into(self, buffer: memoryview) -> int | None:
+        """Like `receive_into`, but None where that would wait."""
+        try:
+            count = self._recv_into(buffer)
+        except _BLOCKED:
+            return None
+        except ssl.SSLEOFError:
+            self.orderly = False
+            count = 0
+        except OSError as error:
+            self.lost = True
+            raise httpx.ReadError(str(error)) from error
+        if count:
+            self.received = True
+        else:
+            self.lost = True
+        return count
+
+    async def until_readable(self, timeout: float | None) -> None:
+        """Wait for bytes to receive; raises `httpx.ReadTimeout`."""
+        try:
+            await self._waiter.readable(timeout)
+        except TimeoutError:
+            raise httpx.ReadTimeout(f"nothing received for {timeout} s") from None
+        self._turn_began = time.monotonic()
+
+    def try_send(self, data: bytes | memoryview, flags: int = 0) -> int:
+        """
+        Send what there is room for, and return how much; 0: there is none.
+
+        Raises:
+            httpx.WriteError: The connection broke.
+        """
+        try:
+            # A TLS socket refuses flags.
+            return self._sock.send(data, flags) if flags else self._sock.send(data)
+        except _BLOCKED:
+            return 0
+        except OSError as error:
+            raise self._broken(error) from error
+
+    def try_send_file(self, fd: int, offset: int, size: int) -> int | None:
+        """
+        Send bytes of a file without touching them, and return how many.
+
+        0 is the end of the file, and None where there is no room.
+
+        Raises:
+            httpx.WriteError: The connection broke.
+
+            OSError: This file cannot be sent in this way.
+        """
+        try:
+            return os.sendfile(self._sock.fileno(), fd, offset, size)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno in _NOT_THE_SOCKET:
+                raise
+            raise self._broken(error) from error
+
+    async def until_writable(self, timeout: float | None) -> None:
+        """Wait for room to send; raises `httpx.WriteTimeout`."""
+        try:
+            await self._waiter.writable(timeout)
+        except TimeoutError:
+            raise _write_timeout(timeout) from None
+        self._turn_began = time.monotonic()
+
+    async def until_ready(self, timeout: float | None) -> bool:
+        """Wait for room to send or, True, for bytes to receive."""
+        try:
+            readable = await self._waiter.either(timeout)
+        except TimeoutError:
+            raise _write_timeout(timeout) from None
+        self._turn_began = time.monotonic()
+        return readable
+
+    async def breathe(self) -> None:
+        """Let others run, where this has run for long."""
+        if time.monotonic() - self._turn_began > TURN:
+            await anyio.lowlevel.checkpoint()
+            self._turn_began = time.monotonic()
+
+    def abort(self) -> None:
+        """End both directions. Whoever waits for the socket wakes up to fail."""
+        # What an SSLSocket has made of this method forgets the encryption, and
+        # would send what follows in the clear.
+        if self.is_ours():
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the socket; no farewell is sent, so nothing can block."""
+        self._waiter.close()
+        self._sock.close()
+
+    def _broken(self, error: OSError) -> httpx.WriteError:
+        self.lost = True
+        return httpx.WriteError(str(error))
+
+
+def _write_timeout(timeout: float | None) -> httpx.WriteTimeout:
+    return httpx.WriteTimeout(f"no room to send for {timeout} s")
+
+
+@attrs.define(eq=False)
+class _Records:
+    """
+    Receives as many TLS records as have come; a TLS socket gives one at a time.
+
+    An error behind some bytes is told after them.
+    """
+
+    _sock: socket.socket
+    _deferred: OSError | None = attrs.field(default=None, init=False)
+
+    def recv_into(self, buffer: memoryview) -> int:
+        if self._deferred is not None:
+            raise self._deferred
+        total = count = self._sock.recv_into(buffer)
+        # A shorter record is most likely the last one that there is.
+        while count >= _FULL_RECORD and total < len(buffer):
+            count = self._another(buffer[total:])
+            total += count
+        return total
+
+    def _another(self, buffer: memoryview) -> int:
+        try:
+            return self._sock.recv_into(buffer)
+        except _BLOCKED:
+            return 0
+        except OSError as error:
+            self._deferred = error
+            return 0
+
+
+_FULL_RECORD = 16 * 1024

@@ -1,0 +1,76 @@
+"""One request and the head of its reply, on one connection."""
+
+from __future__ import annotations
+
+import attrs
+import httpx
+
+from ._connection import Connection
+from ._head import HeadReader
+from ._parser import Head
+from ._request import Outgoing
+from ._send import Sender, send
+
+
+@attrs.frozen
+class Timeouts:
+    """Seconds, as httpx means them; None: no limit."""
+
+    connect: float | None = None
+    read: float | None = None
+    write: float | None = None
+    pool: float | None = None
+
+
+@attrs.frozen(eq=False)
+class Incoming:
+    """
+    A reply whose head is complete.
+
+    Attributes:
+        rest: What came of its body already.
+
+        reusable: Whether the connection may live on after the body.
+    """
+
+    head: Head
+    rest: memoryview
+    reusable: bool
+
+
+async def exchange(
+    connection: Connection,
+    request: Outgoing,
+    *,
+    timeouts: Timeouts,
+    buffer: memoryview,
+    max_head: int,
+) -> Incoming:
+    """
+    Send *request*, and read the head of the reply.
+
+    Args:
+        buffer: To receive into. Nobody else uses it between two waits.
+
+        max_head: Bytes of all heads together, those of interim replies too.
+    """
+    sender = Sender(connection, buffer, timeouts.write, max_head)
+    reader = HeadReader(connection, buffer, timeouts.read, max_head)
+    try:
+        whole = await send(sender, request)
+    except httpx.WriteError as broken:
+        # Who refuses a body may close before it is all sent; the reply that
+        # says why is still there to be read.
+        return await _last_words(reader, sender, broken)
+    head, rest = await reader.read(sender.early)
+    return Incoming(head, rest, head.keep_alive and request.keep_alive and whole)
+
+
+async def _last_words(
+    reader: HeadReader, sender: Sender, broken: httpx.WriteError
+) -> Incoming:
+    try:
+        head, rest = await reader.read(sender.early)
+    except httpx.TransportError:
+        raise broken from None
+    return Incoming(head, rest, reusable=False)

@@ -1,0 +1,83 @@
+"""Opening a connection: name, address, socket, encryption."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Sequence
+
+import anyio
+import attrs
+import httpx
+
+from ._connect import Address, Guard, connected, resolve
+from ._connection import Connection
+from ._origin import Origin
+from ._tls import Sessions, encrypted
+from ._waiting import waiter_for
+
+
+@attrs.frozen(eq=False)
+class Opener:
+    """Opens connections, and remembers how to resume their encryption."""
+
+    _context: ssl.SSLContext
+    _sessions: Sessions
+
+    async def open(
+        self, origin: Origin, guard: Guard | None, timeout: float | None
+    ) -> Connection:
+        """
+        Connect to *origin*, all steps together within *timeout* seconds.
+
+        Args:
+            guard: Is shown every address of the host; what it raises passes
+                unchanged. No other address is connected to.
+
+        Raises:
+            httpx.ConnectTimeout: It took too long.
+
+            httpx.ConnectError: No address answered, or TLS failed. A wrong
+                certificate is the `ssl.SSLCertVerificationError` that caused it.
+        """
+        with anyio.move_on_after(timeout):
+            addresses = await _resolved(origin)
+            if guard is not None:
+                for address in addresses:
+                    guard(address.ip)
+            return await self._connected(origin, addresses)
+        raise httpx.ConnectTimeout(f"not connected within {timeout} s")
+
+    def remember(self, origin: Origin, connection: Connection) -> None:
+        """Keep what would resume the encryption of *connection*."""
+        session = connection.tls_session
+        if session is not None and (session.has_ticket or session.id):
+            self._sessions.put(origin, session)
+
+    async def _connected(
+        self, origin: Origin, addresses: Sequence[Address]
+    ) -> Connection:
+        try:
+            address, sock = await connected(addresses)
+            if origin.tls:
+                sock = await self._encrypted(sock, origin)
+        except (OSError, ValueError) as error:
+            raise httpx.ConnectError(str(error)) from error
+        return Connection(address.ip, sock, waiter_for(sock))
+
+    async def _encrypted(self, sock: socket.socket, origin: Origin) -> ssl.SSLSocket:
+        session = self._sessions.get(origin)
+        try:
+            return await encrypted(sock, self._context, origin.server_name, session)
+        except OSError:
+            # Not a second time, in case that it was the session's fault.
+            self._sessions.forget(origin)
+            raise
+
+
+async def _resolved(origin: Origin) -> Sequence[Address]:
+    try:
+        return await resolve(origin.host, origin.port)
+    except (OSError, ValueError) as error:
+        # A name with a part that is too long is a UnicodeError.
+        raise httpx.ConnectError(str(error)) from error
