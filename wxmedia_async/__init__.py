@@ -2,6 +2,7 @@
 
 from ._caches import FileUploadCache, MemoryUploadCache, UploadCache
 from ._client import MediaClient
+from ._cloudbase import CloudbaseToken
 from ._errors import (
     APIError,
     ClientClosed,
@@ -51,6 +52,7 @@ __all__ = [
     "Adaptive",
     "AppToken",
     "ClientClosed",
+    "CloudbaseToken",
     "CorpToken",
     "CredentialsError",
     "Destination",

@@ -19,7 +19,6 @@ from . import _call, _download, _upload
 from ._batch import Batch, OnError, open_batch
 from ._bounds import bound_for
 from ._caches import UploadCache
-from ._download import Wanted
 from ._files import Target, resolve_target
 from ._hosts import Hosts
 from ._jobs import download_jobs, upload_jobs
@@ -46,6 +45,7 @@ from ._session import Session
 from ._slots import Slots
 from ._stream import MediaStream, open_stream
 from ._tokens import TokenLike, TokenProvider, bind
+from ._wanted import Wanted
 from .transport._lanes import LaneTransport
 from .transport._proxies import proxy_mounts
 

@@ -140,6 +140,10 @@ class Part:
         if len(self._pending) >= self._disk.batch:
             await self._flush()
 
+    async def write_at(self, offset: int, chunk: bytes) -> None:
+        """Write *chunk* at its place; not to be mixed with `write()`."""
+        await self._disk.run(_write_all_at, self.fd, chunk, offset)
+
     async def publish(self, *, overwrite: bool) -> None:
         """
         Let the file appear under its final name.
@@ -179,6 +183,12 @@ def _write_all(fd: int, data: bytes | bytearray) -> None:
     written = os.write(fd, data)
     while written < len(data):
         written += os.write(fd, memoryview(data)[written:])
+
+
+def _write_all_at(fd: int, data: bytes, offset: int) -> None:
+    written = 0
+    while written < len(data):
+        written += os.pwrite(fd, memoryview(data)[written:], offset + written)
 
 
 def _replace(part: Path, final: Path) -> None:

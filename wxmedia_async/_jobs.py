@@ -9,12 +9,12 @@ from typing import cast
 
 from . import _download, _upload
 from ._batch import Job
-from ._download import Wanted
 from ._files import Target
 from ._manifest import Key
 from ._models import Destination, Download, SavedMedia, Upload, UploadedMedia
 from ._progress import Reporter
 from ._session import Session
+from ._wanted import Wanted
 
 
 def upload_jobs(session: Session, type: str) -> Callable[[object], Job[UploadedMedia]]:

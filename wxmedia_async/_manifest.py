@@ -207,9 +207,8 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 def _key(value: Any) -> Key:
     # JSON has no tuples.
-    return cast(
-        "Key", tuple(cast("list[Any]", value)) if isinstance(value, list) else value
-    )
+    items: Any = tuple(value) if isinstance(value, list) else value
+    return cast("Key", items)
 
 
 def _still_holds(line: Mapping[str, Any]) -> bool:

@@ -29,7 +29,7 @@ class Reporter:
 
     def report(self, done: int, total: int | None) -> None:
         """Tell that *done* of *total* bytes have moved, unless that was told."""
-        if self._callback is None or self._last == (done, total):
+        if self._callback is None or self._is_no_news(done, total):
             return
         self._last = (done, total)
         try:
@@ -38,6 +38,12 @@ class Reporter:
         # a transfer that works.
         except Exception:
             logger.exception("the progress callback failed; the transfer goes on")
+
+    def _is_no_news(self, done: int, total: int | None) -> bool:
+        # A part that is asked for again does not count twice.
+        return self._last is not None and (
+            self._last == (done, total) or 0 < done < self._last[0]
+        )
 
     def begin(self, total: int | None) -> None:
         """Count a try, and go back to 0 where an earlier one had moved bytes."""

@@ -49,7 +49,15 @@ class Reply:
         """Where a redirect leads."""
         if not self._response.has_redirect_location:
             return None
-        return str(self._response.headers["location"])
+        # A plain URL: joined to a SecretURL, the location would be redacted.
+        asked = httpx.URL(self._response.request.url)
+        return str(asked.join(self._response.headers["location"]))
+
+    @property
+    def content_range(self) -> str | None:
+        """Which part of the media this is."""
+        value = self._response.headers.get("content-range")
+        return None if value is None else str(value)
 
     async def peek(self) -> bool:
         """Read `first`, as much as telling media from errors takes; True: all."""

@@ -302,7 +302,8 @@ class Session:
         )
 
     def _api_request(self, transfer: Transfer, exchange: Exchange) -> httpx.Request:
-        token = {"access_token": transfer.token} if transfer.token else {}
+        name = getattr(self.tokens, "parameter", "access_token")
+        token = {name: transfer.token} if transfer.token else {}
         transfer.host = self.hosts.current
         request = self.http.build_request(
             exchange.method,

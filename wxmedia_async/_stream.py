@@ -7,9 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 
-from ._download import Incoming, Wanted, open_media
 from ._errors import MediaError
+from ._incoming import Incoming, open_media
 from ._session import Session, Transfer, cleaned
+from ._wanted import Wanted
 
 
 @asynccontextmanager

@@ -1,0 +1,130 @@
+"""A media that comes in parts, each an exchange of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import anyio
+
+from ._errors import MediaError, UnexpectedReply
+from ._files import Part
+from ._reply import Reply
+from ._session import Session, Transfer
+from ._wanted import Wanted
+from ._wire import ranges, replies
+from ._wire.ranges import ByteRange
+
+
+def part_size(reply: Reply, part: ByteRange) -> int:
+    """
+    Return the size of the whole media, in bytes.
+
+    Raises:
+        UnexpectedReply: The reply is another part than was asked for.
+    """
+    size = ranges.whole_size(reply.content_range, part)
+    if size is None:
+        raise UnexpectedReply("not the part asked for", status=reply.head.status)
+    return size
+
+
+class MediaInParts:
+    """
+    A media whose parts are asked for one by one, or all at once into a file.
+
+    It holds no slot of its own, so its parts can take any.
+    """
+
+    verified = True
+
+    def __init__(
+        self,
+        session: Session,
+        transfer: Transfer,
+        wanted: Wanted,
+        media: replies.Media,
+        first: bytes,
+        size: int,
+    ) -> None:
+        self.content_type = media.content_type
+        self.filename = media.filename
+        self.first = first
+        self.size = size
+        self.received = 0
+        self._session = session
+        self._transfer = transfer
+        self._wanted = wanted
+        self._parts = ranges.parts(size)
+        self._open = AsyncExitStack()
+        self._reply: Reply | None = None
+
+    async def chunk(self) -> bytes:
+        """Return the next bytes; none at the end."""
+        while self.received < self.size:
+            if self._reply is None:
+                await self._open_next()
+            elif chunk := await self._reply.chunk(ranges.LONGEST):
+                self.received += len(chunk)
+                return chunk
+            else:
+                await self.aclose()
+        return b""
+
+    async def aclose(self) -> None:
+        """Give back the slot of the part that is being read."""
+        self._reply = None
+        await self._open.aclose()
+
+    async def write_to(self, part: Part, moved: Callable[[], None]) -> None:
+        """Write all parts to their places in *part*, at the same time."""
+        # Each is tried again by itself; then there is no use in all once more.
+        self._transfer.hopeless = True
+        failures: list[MediaError | OSError] = []
+
+        async def save(piece: ByteRange) -> None:
+            try:
+                await self._save(piece, part, moved)
+            except (MediaError, OSError) as error:
+                failures.append(error)
+                saving.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as saving:
+            for piece in ranges.parts(self.size):
+                saving.start_soon(save, piece)
+        if failures:
+            raise failures[0]
+        self._transfer.hopeless = False
+
+    async def _open_next(self) -> None:
+        piece = next(self._parts)
+        exchange = self._wanted.exchange(piece)
+        self._reply = await self._open.enter_async_context(
+            self._session.exchange(self._transfer, exchange)
+        )
+        await self._check(self._reply, piece)
+
+    async def _save(
+        self, piece: ByteRange, part: Part, moved: Callable[[], None]
+    ) -> None:
+        async def attempt(transfer: Transfer) -> None:
+            exchange, done = self._wanted.exchange(piece), 0
+            async with self._session.exchange(transfer, exchange) as reply:
+                await self._check(reply, piece)
+                try:
+                    while chunk := await reply.chunk(len(piece)):
+                        await part.write_at(piece.start + done, chunk)
+                        done += len(chunk)
+                        self.received += len(chunk)
+                        moved()
+                except BaseException:
+                    self.received -= done
+                    raise
+
+        await self._session.run(attempt)
+
+    async def _check(self, reply: Reply, piece: ByteRange) -> None:
+        await reply.peek()
+        found = reply.media_or_link(wecom=self._session.platform.wecom)
+        if isinstance(found, replies.VideoLink) or part_size(reply, piece) != self.size:
+            raise UnexpectedReply("another media by now", status=reply.head.status)
