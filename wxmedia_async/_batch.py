@@ -15,7 +15,7 @@ from collections.abc import (
     Callable,
     Iterable,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Generic, Literal, TypeVar
 
 import anyio
@@ -85,7 +85,7 @@ async def open_batch(
     """Run *batch* for as long as the block lasts; leaving it cancels the rest."""
     session.lifetime.check()
     failure: BaseException | None = None
-    with await _opened(manifest) as notes:
+    with closing(await _opened(manifest)) as notes:
         async with anyio.create_task_group() as running:
             outcomes = Outcomes(batch, notes)
             running.start_soon(outcomes.work)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -61,14 +60,9 @@ class Manifest(Protocol):
         """Find an item's place."""
         ...
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def close(self) -> None:
+        """Note nothing any more."""
+        ...
 
 
 class NoManifest:
@@ -91,10 +85,7 @@ class NoManifest:
     def finished(self, result: object) -> None:
         return
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         return
 
 
@@ -134,10 +125,7 @@ class FileManifest:
         self._file.seek(place)
         return _parsed(self._file.readline())
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._file.close()
 
 
@@ -205,10 +193,10 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     return cast("dict[str, Any]", parsed)
 
 
-def _key(value: Any) -> Key:
-    # JSON has no tuples.
-    items: Any = tuple(value) if isinstance(value, list) else value
-    return cast("Key", items)
+def _key(value: object) -> Key:
+    if isinstance(value, list):  # JSON has no tuples
+        value = tuple(cast("Iterable[object]", value))
+    return cast("Key", value)
 
 
 def _still_holds(line: Mapping[str, Any]) -> bool:
