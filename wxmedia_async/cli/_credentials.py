@@ -1,0 +1,36 @@
+"""Where the command line has its credentials from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .._platforms import Platform
+from .._tokens import AppToken, CorpToken, StaticToken
+
+APPID = "WXMEDIA_APPID"
+SECRET = "WXMEDIA_SECRET"
+TOKEN = "WXMEDIA_TOKEN"
+
+
+def token_from(
+    environment: Mapping[str, str], platform: Platform
+) -> StaticToken | AppToken | CorpToken:
+    """
+    Return the token of the environment; a secret never is an argument.
+
+    Whoever lists the processes of a machine sees the arguments of all.
+
+    Raises:
+        ValueError: It holds neither a token nor an id with its secret.
+    """
+    if token := environment.get(TOKEN):
+        return StaticToken(token)
+    appid, secret = environment.get(APPID), environment.get(SECRET)
+    if not appid or not secret:
+        missing = " and ".join(
+            name for name, value in ((APPID, appid), (SECRET, secret)) if not value
+        )
+        raise ValueError(f"no credentials: set {missing}, or {TOKEN}")
+    if platform.wecom:
+        return CorpToken(appid, secret)
+    return AppToken(appid, secret)
