@@ -25,7 +25,7 @@ def as_json(outcome: AnyOutcome) -> str:
     }
     if outcome.error is not None:
         return json.dumps(facts | _error_facts(outcome.error))
-    return json.dumps(facts | attrs.asdict(outcome.result), default=_plain)
+    return json.dumps(facts | attrs.asdict(outcome.unwrap()), default=_plain)
 
 
 def as_text(outcome: AnyOutcome) -> str:
@@ -67,7 +67,7 @@ def _result(outcome: AnyOutcome) -> str:
         return described(outcome.error)
     if isinstance(outcome.result, SavedMedia):
         return outcome.result.location
-    return str(outcome.result.media_id)
+    return str(outcome.unwrap().media_id)
 
 
 def _error_facts(error: Exception) -> dict[str, object]:
