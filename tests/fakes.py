@@ -89,6 +89,7 @@ class FakeWeChat(httpx.AsyncBaseTransport):
     valid: str | None = None
     answers: list[Answer] = attrs.Factory(list)
     gate: anyio.Event | None = None
+    created_at: int = 1_700_000_000
     in_flight: int = 0
     peak: int = 0
     tokens: int = 0
@@ -154,7 +155,7 @@ class FakeWeChat(httpx.AsyncBaseTransport):
         answer: dict[str, Any] = {
             "type": type,
             "media_id": media_id,
-            "created_at": 1_700_000_000,
+            "created_at": self.created_at,
         }
         return httpx.Response(200, text=json.dumps(answer))
 
