@@ -14,9 +14,9 @@ CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 EXPIRES = datetime(2026, 1, 4, tzinfo=UTC)
 
 
-def uploaded(item: object = Path("cat.jpg"), **facts: bool) -> AnyOutcome:
+def uploaded(item: object = Path("cat.jpg"), *, skipped: bool = False) -> AnyOutcome:
     media = UploadedMedia("ID", "image", CREATED, EXPIRES)
-    return Outcome(item, None, 0, media, attempts=2, elapsed=0.12345, **facts)
+    return Outcome(item, None, 0, media, attempts=2, elapsed=0.12345, skipped=skipped)
 
 
 def saved() -> AnyOutcome:

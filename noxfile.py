@@ -1,0 +1,63 @@
+"""The project's checks; versions and requirements are read from pyproject.toml."""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_external_run = True
+nox.options.sessions = ["lint", "typing", "tests"]
+
+PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
+NEWEST = PYTHONS[-1]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Layout, and likely mistakes."""
+    session.install("-e", ".[lint]")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Types of the package, of its tests, and of what users import."""
+    session.install("-e", ".[typing]")
+    session.run("mypy", "wxmedia_async", "tests")
+    session.run("pyright")
+    session.run("pyright", "--ignoreexternal", "--verifytypes", "wxmedia_async")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """All tests, on every Python there is."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+# 3.11's tracer loses lines after `async with`, so coverage is judged on a newer one.
+@nox.session(python=NEWEST)
+def coverage(session: nox.Session) -> None:
+    """All tests again, and which branches they leave out."""
+    session.install("-e", ".[test]")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session
+def benchmark(session: nox.Session) -> None:
+    """One benchmark, by its file: nox -s benchmark -- benchmarks/NAME.py."""
+    session.install("-e", ".[test]")
+    session.run("python", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The main job on the simulated service, with a user's installation."""
+    session.install("-e", ".[cli]")
+    session.run("wxmedia", "demo", *session.posargs)
