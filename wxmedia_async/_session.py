@@ -208,7 +208,7 @@ class Session:
             return False
         if isinstance(failure, TokenRejected):
             return await self._renewed(transfer, failure)
-        if isinstance(failure, TransferError) and failure.phase == "connect":
+        if _is_unreachable(failure):
             self.hosts.leave(transfer.host)
         transfer.failures += 1
         wait = wait_before_retry(
@@ -363,6 +363,15 @@ def cleaned(error: MediaError, attempts: int) -> MediaError:
     error.attempts = attempts
     error.__context__ = None
     return error.with_traceback(None)
+
+
+def _is_unreachable(failure: MediaError) -> bool:
+    """Whether another host may do; none is to be tried for a wrong certificate."""
+    return (
+        isinstance(failure, TransferError)
+        and failure.phase == "connect"
+        and failure.retryable
+    )
 
 
 def _hindered(transfer: Transfer, failure: MediaError) -> bool:
