@@ -10,165 +10,180 @@ from collections.abc import (
     Awaitable,
     Callable,
 )
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing
+from functools import partial
 
 import anyio
 
+from ._disk import FileIO, disk_for
 from ._errors import SourceChanged, TooLarge
-from ._located import FIRST, READ_SIZE, Located, as_bytes, open_seekable
+from ._located import file_between
+from ._reading import FIRST, READ_SIZE, Label, Located, Pass, as_bytes, unchanging
 
 _IN_MEMORY = 1024 * 1024
 
+# Seconds that a caller's generator has to clean up after itself.
+_PATIENCE = 5
 
-class Reads(AsyncIterator[bytes]):
-    """The reads of a file without positions, until it gives no more."""
 
-    def __init__(self, read: Callable[[int], Awaitable[bytes]]) -> None:
+class Reads(AsyncIterator[object]):
+    """What a file without a position gives, until it gives no more."""
+
+    def __init__(self, read: Callable[[int], Awaitable[object]]) -> None:
         self._read = read
 
     async def __anext__(self) -> bytes:
-        if chunk := await self._read(READ_SIZE):
+        if chunk := as_bytes(await self._read(READ_SIZE)):
             return chunk
         raise StopAsyncIteration
 
 
 async def open_flow(
-    flow: AsyncIterable[bytes],
-    filename: str | None,
-    size: int | None,
-    limit: int | None,
-    stack: AsyncExitStack,
-) -> Flow | Located:
-    if size is None:
-        return await _spooled(flow, filename, limit, stack)
-    opened = Flow(flow, size, filename)
-    stack.push_async_callback(opened.close)
-    await opened.begin()
+    flow: AsyncIterable[object], size: int, label: Label, stack: AsyncExitStack
+) -> Flow:
+    """
+    Open *flow*, to be sent as it comes.
+
+    Its first chunks are taken at once, to tell the kind by.
+    """
+    opened = Flow(flow, size, label)
+    stack.push_async_callback(opened.aclose)
+    await opened.peek()
     return opened
 
 
-async def _spooled(
-    flow: AsyncIterable[bytes],
-    filename: str | None,
+async def spool(
+    flow: AsyncIterable[object],
     limit: int | None,
+    label: Label,
+    file_io: FileIO,
     stack: AsyncExitStack,
-) -> Flow | Located:
-    """Without a length there is no Content-Length, and WeChat insists on one."""
-    spooling = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
-    spool = stack.enter_context(spooling)
+) -> Located:
+    """
+    Read all of *flow* into memory, or into a temporary file where it is long.
+
+    Without a length there is no Content-Length, and WeChat insists on one.
+
+    Raises:
+        TooLarge: As soon as it is more than *limit* bytes.
+    """
+    disk = disk_for(file_io)
+    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+    stack.push_async_callback(disk.finish, file.close)
     size = 0
-    async with _closing(aiter(flow)) as chunks:
-        async for chunk in chunks:
-            data = as_bytes(chunk)
-            size += len(data)
+    async with aclosing(_Turn(flow)) as turn:
+        while chunk := await turn.next():
+            size += len(chunk)
             if limit is not None and size > limit:
                 raise TooLarge(limit=limit, size=size)
-            spool.write(data)
-    spool.seek(0)
-    opened = open_seekable(spool, "inline", stack)
-    opened.filename = filename
-    return opened
+            await disk.run(file.write, chunk)
+    return await file_between(file, 0, size, label, disk)
 
 
 class Flow:
-    """An iterable of chunks that is sent as it comes, its length being known."""
+    """An iterable of chunks whose length is known; see `OpenSource`."""
 
-    content_type: str | None = None
     fileno: int | None = None
     offset = 0
+    check = staticmethod(unchanging)
 
-    def __init__(
-        self, flow: AsyncIterable[bytes], size: int, filename: str | None
-    ) -> None:
+    def __init__(self, flow: AsyncIterable[object], size: int, label: Label) -> None:
         self._flow = flow
-        self._pass: _FlowPass | None = None
-        self._fresh = False
+        self._turn = _Turn(flow)
+        self._peeked = False
+        self._broken_off: list[_Turn] = []
         self.size = size
-        self.filename = filename
+        self.filename = label.filename
+        self.content_type = label.content_type
         self.first = b""
-        # An iterator is its own iterator; an iterable makes a new one each time.
-        self.replayable = not isinstance(flow, AsyncIterator)
 
-    async def begin(self) -> None:
-        """Read the first chunk, to tell the kind by."""
-        self._pass = _FlowPass(aiter(self._flow), self.size)
-        self.first = (await self._pass.peek())[:FIRST]
-        self._fresh = True
+    @property
+    def replayable(self) -> bool:
+        """An iterator is its own iterator; an iterable makes a new one each time."""
+        return not self._turn.is_only
+
+    async def peek(self) -> None:
+        """Learn the first bytes, and keep them for the first reading."""
+        self.first = await self._turn.peek(FIRST)
+        self._peeked = True
 
     def chunks(self) -> AsyncIterator[bytes]:
-        assert self._pass is not None
-        if self._fresh:
-            self._fresh = False
-            return self._pass
-        if not self.replayable:
-            raise SourceChanged("this source cannot be read twice")
-        self._pass = _FlowPass(aiter(self._flow), self.size, before=self._pass)
-        return self._pass
-
-    async def close(self) -> None:
-        """Close the caller's iterator, which we began."""
-        if self._pass is not None:
-            await self._pass.aclose()
-
-
-class _FlowPass(AsyncIterator[bytes]):
-    """One reading of an iterable, held to the length that was promised."""
-
-    def __init__(
-        self,
-        chunks: AsyncIterator[bytes],
-        size: int,
-        *,
-        before: _FlowPass | None = None,
-    ) -> None:
-        self._chunks = chunks
-        self._size = size
-        self._before = before
-        self._peeked: bytes | None = None
-        self._done = 0
-
-    async def peek(self) -> bytes:
-        """Return what comes first, and keep it."""
-        self._peeked = await self._next()
-        return self._peeked
-
-    async def __anext__(self) -> bytes:
-        if self._before is not None:
-            # What an earlier, broken-off reading has left open.
-            before, self._before = self._before, None
-            await before.aclose()
-        chunk = await self._next() if self._peeked is None else self._peeked
-        self._peeked = None
-        self._done += len(chunk)
-        if self._done > self._size or (self._done < self._size and not chunk):
-            raise SourceChanged(f"gave {self._done} bytes, {self._size} were promised")
-        if not chunk:
-            raise StopAsyncIteration
-        if self._done == self._size and (extra := await self._next()):
-            given = self._done + len(extra)
-            raise SourceChanged(f"gave {given} bytes, {self._size} were promised")
-        return chunk
+        """Read it from its beginning, if it has not been read or can be again."""
+        if not self._peeked:
+            self._turn = self._another_turn()
+        self._peeked = False
+        turn = self._turn
+        return Pass(self.size, partial(self._read, turn), partial(self._confirm, turn))
 
     async def aclose(self) -> None:
-        """Close the caller's iterator, if that can be closed."""
-        if (aclose := getattr(self._chunks, "aclose", None)) is not None:
-            with anyio.CancelScope(shield=True):
-                await aclose()
+        """Close what was begun of the caller's."""
+        self._broken_off.append(self._turn)
+        await self._close_broken_off()
 
-    async def _next(self) -> bytes:
-        async for chunk in self._chunks:
-            if data := as_bytes(chunk):
-                return data
+    def _another_turn(self) -> _Turn:
+        if not self.replayable:
+            raise SourceChanged("this source cannot be read twice")
+        self._broken_off.append(self._turn)
+        return _Turn(self._flow)
+
+    async def _read(self, turn: _Turn, _: int) -> bytes:
+        await self._close_broken_off()
+        return await turn.next()
+
+    async def _confirm(self, turn: _Turn) -> None:
+        if await turn.next():
+            raise SourceChanged(f"the source has more than its {self.size} bytes")
+
+    async def _close_broken_off(self) -> None:
+        while self._broken_off:
+            await self._broken_off.pop().aclose()
+
+
+class _Turn:
+    """The caller's iterator, during one reading."""
+
+    def __init__(self, flow: AsyncIterable[object]) -> None:
+        self._chunks: AsyncIterator[object] = aiter(flow)
+        self._ahead = b""
+        self._ended = False
+        self.is_only = self._chunks is flow
+
+    async def peek(self, count: int) -> bytes:
+        """Return up to *count* bytes of what comes next."""
+        ahead = b""
+        while len(ahead) < count and (chunk := await self.next()):
+            ahead += chunk
+        self._ahead = ahead
+        return ahead[:count]
+
+    async def next(self) -> bytes:
+        """Return some bytes; none at the end."""
+        if self._ahead:
+            ahead, self._ahead = self._ahead, b""
+            return ahead
+        while not self._ended:
+            if chunk := await self._chunk():
+                return chunk
         return b""
 
+    async def aclose(self) -> None:
+        """
+        Close the iterator, if it was begun here or can only be used once.
 
-@asynccontextmanager
-async def _closing(
-    chunks: AsyncIterator[bytes],
-) -> AsyncGenerator[AsyncIterator[bytes]]:
-    try:
-        yield chunks
-    finally:
-        if (aclose := getattr(chunks, "aclose", None)) is not None:
-            with anyio.CancelScope(shield=True):
+        A caller's stream is not: they may want to read on.
+        """
+        aclose = getattr(self._chunks, "aclose", None)
+        if aclose is not None and self._is_ours():
+            with anyio.move_on_after(_PATIENCE, shield=True):
                 await aclose()
+
+    def _is_ours(self) -> bool:
+        return not self.is_only or isinstance(self._chunks, AsyncGenerator)
+
+    async def _chunk(self) -> bytes:
+        try:
+            return as_bytes(await anext(self._chunks))
+        except StopAsyncIteration:
+            # Not every iterator says so twice.
+            self._ended = True
+            return b""

@@ -1,216 +1,160 @@
-"""Sources that can be read at any place: paths, bytes, files with a position."""
+"""Sources in memory, and files with a position."""
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any, TypeAlias, cast
+from functools import partial
+from typing import Protocol, TypeAlias, TypeVar, cast
 
 import anyio
-import anyio.to_thread
-import attrs
 
+from ._disk import Disk, FileIO, disk_for
 from ._errors import SourceChanged
-from ._files import FileIO
+from ._plain import open_duplicate, plain_descriptor
+from ._reading import FIRST, READ_SIZE, Label, Located, Pass, as_bytes
 
-READ_SIZE = 64 * 1024
-"""Bytes of a chunk."""
-
-FIRST = 64
-"""Bytes that tell the kind of a media."""
-
-_BATCH = 1024 * 1024
+T = TypeVar("T")
 
 ReadAt: TypeAlias = Callable[[int, int], Awaitable[bytes]]
 """Reads at most so many bytes from an offset; none at the end."""
 
 
-@attrs.define(eq=False, repr=False)
-class Located:
-    """A source that can be read at any place."""
+class Seekable(Protocol):
+    """A binary file with a position."""
 
-    size: int
-    filename: str | None
-    read_at: ReadAt
-    content_type: str | None = None
-    first: bytes = b""
-    fileno: int | None = None
-    offset: int = 0
-    step: int = READ_SIZE
-    check: Callable[[], None] = lambda: None
-    replayable: bool = True
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        return _LocatedPass(self.size, self.step, self.read_at, self.check)
+    def read(self, size: int, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = ..., /) -> object: ...
+    def tell(self) -> int: ...
 
 
-class _LocatedPass(AsyncIterator[bytes]):
-    """
-    One reading of a source.
+class AsyncSeekable(Protocol):
+    """The same, awaited; some wrappers await only what may block."""
 
-    Not an async generator: who reads it may drop it half-way, and then nobody
-    would close one.
-    """
-
-    def __init__(
-        self, size: int, step: int, read_at: ReadAt, check: Callable[[], None]
-    ) -> None:
-        self._size = size
-        self._step = step
-        self._read_at = read_at
-        self._check = check
-        self._done = 0
-
-    async def __anext__(self) -> bytes:
-        if self._done == self._size:
-            raise StopAsyncIteration
-        left = self._size - self._done
-        chunk = as_bytes(await self._read_at(self._done, min(self._step, left)))
-        self._done += len(chunk)
-        if not chunk:
-            raise SourceChanged(f"ended after {self._done} of {self._size} bytes")
-        if self._done == self._size:
-            await self._check_end()
-        return chunk
-
-    async def _check_end(self) -> None:
-        """Before the last bytes are handed out: what follows would be too late."""
-        if await self._read_at(self._size, 1):
-            raise SourceChanged(f"grew beyond its {self._size} bytes")
-        self._check()
+    def read(self, size: int, /) -> Awaitable[bytes]: ...
+    def seek(self, offset: int, whence: int = ..., /) -> object: ...
+    def tell(self) -> Awaitable[int] | int: ...
 
 
-def open_path(
-    path: os.PathLike[str], file_io: FileIO, stack: AsyncExitStack
+def open_buffer(whole: memoryview, stack: AsyncExitStack) -> Located:
+    """Open what is in memory; it is copied chunk by chunk."""
+    view = _flat(stack.enter_context(whole))
+    stack.enter_context(view)
+
+    async def read(done: int) -> bytes:
+        return view[done : done + READ_SIZE].tobytes()
+
+    async def confirm() -> None:
+        """Memory does not grow while there is a view of it."""
+
+    size = view.nbytes
+    first = view[:FIRST].tobytes()
+    return Located(size, None, None, first, lambda: Pass(size, read, confirm))
+
+
+def _flat(whole: memoryview) -> memoryview:
+    try:
+        return whole.cast("B")
+    except (TypeError, ValueError):
+        # Neither every second byte nor a table of records is plain memory.
+        return memoryview(whole.tobytes())
+
+
+async def open_file(
+    file: Seekable, label: Label, file_io: FileIO, stack: AsyncExitStack
 ) -> Located:
-    fd = os.open(path, os.O_RDONLY | _NO_WAIT | getattr(os, "O_BINARY", 0))
-    stack.callback(os.close, fd)
-    status = os.fstat(fd)
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(
-            errno.EISDIR, os.strerror(errno.EISDIR), os.fsdecode(path)
-        )
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("a path must lead to a plain file")
+    """
+    Open *file* from where it stands.
 
-    def check() -> None:
-        # Of the descriptor: it was written to. Of the path: it was replaced.
-        if _identity(os.fstat(fd)) != before or _identity(os.stat(path)) != before:
-            raise SourceChanged("the file was changed or replaced while it was sent")
+    It is left behind what was sent, or where it stood if anything failed.
+    """
 
-    before = _identity(status)
-    read = _in_thread if file_io == "thread" else _inline
-    return Located(
-        size=status.st_size,
-        filename=os.path.basename(os.fsdecode(path)),
-        read_at=lambda offset, size: read(os.pread, fd, size, offset),
-        first=os.pread(fd, FIRST, 0),
-        fileno=fd,
-        step=_BATCH if file_io == "thread" else READ_SIZE,
-        check=check,
-    )
+    async def leave(failed: object, *_: object) -> None:
+        await disk.finish(partial(_leave, file, start if failed else end))
+
+    disk = disk_for(file_io)
+    start = end = await disk.run(file.tell)
+    stack.push_async_exit(leave)
+    end = await disk.run(_end, file, start)
+    fd = plain_descriptor(file)
+    if fd is None:
+        return await file_between(file, start, end, label, disk)
+    return await open_duplicate(fd, start, label, file_io, stack)
 
 
-# A FIFO would block the open until somebody writes to it.
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
-
-
-def _identity(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def open_buffer(
-    source: bytes | bytearray | memoryview, stack: AsyncExitStack
+async def file_between(
+    file: Seekable, start: int, end: int, label: Label, disk: Disk
 ) -> Located:
-    whole = memoryview(source)
-    if not whole.c_contiguous:
-        whole = memoryview(whole.tobytes())
-    view = stack.enter_context(whole.cast("B"))
+    """Read *file* from *start* to *end*, wherever others move it in between."""
 
     async def read_at(offset: int, size: int) -> bytes:
-        return bytes(view[offset : offset + size])
+        return as_bytes(await disk.run(_read_at, file, offset, size))
 
-    return Located(view.nbytes, None, read_at, first=bytes(view[:FIRST]))
-
-
-def open_seekable(file: Any, file_io: FileIO, stack: AsyncExitStack) -> Located:
-    start = file.tell()
-    size = file.seek(0, os.SEEK_END) or file.tell()
-    stack.push(_Rewind(file.seek, start, max(size, start)).__exit__)
-
-    def read(offset: int, count: int) -> bytes:
-        # Two uploads may read the same file: each read says where.
-        file.seek(start + offset)
-        return cast("bytes", file.read(count))
-
-    run = _in_thread if file_io == "thread" else _inline
-    return Located(
-        size=max(size - start, 0),
-        filename=base_name(file),
-        read_at=lambda offset, count: run(read, offset, count),
-        first=as_bytes(read(0, FIRST)),
-        step=_BATCH if file_io == "thread" else READ_SIZE,
-    )
+    return await _between(read_at, start, end, label, max(disk.batch, READ_SIZE))
 
 
-async def open_async_seekable(file: Any, stack: AsyncExitStack) -> Located:
-    start = await file.tell()
-    await file.seek(0, os.SEEK_END)
-    size = max(await file.tell() - start, 0)
+async def open_async_file(
+    file: AsyncSeekable, label: Label, stack: AsyncExitStack
+) -> Located:
+    """Do the same as `open_file` for a file that is awaited."""
 
-    async def read_at(offset: int, count: int) -> bytes:
-        await file.seek(start + offset)
-        return cast("bytes", await file.read(count))
+    async def read_at(offset: int, size: int) -> bytes:
+        async with turn:
+            await settled(file.seek(offset))
+            return as_bytes(await file.read(size))
 
-    rewind = _AsyncRewind(file.seek, start, start + size)
-    stack.push_async_exit(rewind.__aexit__)
-    return Located(
-        size, base_name(file), read_at, first=as_bytes(await read_at(0, FIRST))
-    )
-
-
-class _Rewind:
-    """Leave a file where it stood, or behind what was sent of it."""
-
-    def __init__(self, seek: Callable[[int], object], start: int, end: int) -> None:
-        self._seek, self._start, self._end = seek, start, end
-
-    def __exit__(self, exc_type: object, exc: object, traceback: object) -> None:
-        self._seek(self._end if exc is None else self._start)
-
-
-class _AsyncRewind:
-    """The same for an async file."""
-
-    def __init__(
-        self, seek: Callable[[int], Awaitable[object]], start: int, end: int
-    ) -> None:
-        self._seek, self._start, self._end = seek, start, end
-
-    async def __aexit__(self, exc_type: object, exc: object, traceback: object) -> None:
+    async def leave(failed: object, *_: object) -> None:
         with anyio.CancelScope(shield=True):
-            await self._seek(self._end if exc is None else self._start)
+            await settled(_leave(file, start if failed else end))
+
+    turn = anyio.Lock(fast_acquire=True)
+    start = end = await settled(file.tell())
+    stack.push_async_exit(leave)
+    await settled(file.seek(0, os.SEEK_END))
+    end = max(await settled(file.tell()), start)
+    return await _between(read_at, start, end, label, READ_SIZE)
 
 
-async def _inline(function: Callable[..., Any], *args: object) -> Any:
-    return function(*args)
+async def settled(value: Awaitable[T] | T) -> T:
+    """Await *value* if need be."""
+    if isinstance(value, Awaitable):
+        return await cast("Awaitable[T]", value)
+    return value
 
 
-async def _in_thread(function: Callable[..., Any], *args: object) -> Any:
-    return await anyio.to_thread.run_sync(function, *args)
+async def _between(
+    read_at: ReadAt, start: int, end: int, label: Label, step: int
+) -> Located:
+    size = end - start
+
+    async def read(done: int) -> bytes:
+        return await read_at(start + done, min(step, size - done))
+
+    async def confirm() -> None:
+        if await read_at(end, 1):
+            raise SourceChanged(f"the source grew beyond its {size} bytes")
+
+    return Located(
+        size=size,
+        filename=label.filename,
+        content_type=label.content_type,
+        first=await read_at(start, FIRST),
+        begin=lambda: Pass(size, read, confirm),
+    )
 
 
-def base_name(file: Any) -> str | None:
-    name = getattr(file, "name", None)
-    return os.path.basename(name) if isinstance(name, str) else None
+def _end(file: Seekable, start: int) -> int:
+    file.seek(0, os.SEEK_END)
+    return max(file.tell(), start)
 
 
-def as_bytes(chunk: object) -> bytes:
-    if isinstance(chunk, bytes):
-        return chunk
-    if isinstance(chunk, (bytearray, memoryview)):
-        return bytes(cast("bytearray", chunk))
-    raise TypeError(f"a source must give bytes, not {type(chunk).__name__}")
+def _read_at(file: Seekable, offset: int, size: int) -> bytes:
+    # Two uploads may read the same file by turns, so each read says where.
+    file.seek(offset)
+    return file.read(size)
+
+
+def _leave(file: Seekable | AsyncSeekable, offset: int) -> object:
+    """The caller may have closed the file by now."""
+    return None if getattr(file, "closed", False) is True else file.seek(offset)
