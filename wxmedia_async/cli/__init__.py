@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-_EXTRA = frozenset({"cyclopts", "rich", "uvicorn"})
+_EXTRA = frozenset({"cyclopts", "rich"})
 _MISSING = 'wxmedia: not all is installed: pip install "wxmedia_async[cli]"\n'
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,7 +45,10 @@ async def _demo(
     with TemporaryDirectory(prefix="wxmedia-demo-") as name:
         folder = Path(name)
         paths = await anyio.to_thread.run_sync(make_images, folder / "sent")
-        report = await _round_trip(platform, concurrency, paths, folder / "received")
+        with closing(Simulator(platform, appid=_APPID, secret=_SECRET)) as simulator:
+            report = await _round_trip(
+                simulator, concurrency, paths, folder / "received"
+            )
     show(report)
     return 0 if report.all_equal else 1
 
@@ -67,15 +70,14 @@ def make_images(folder: Path) -> list[Path]:
 
 
 async def _round_trip(
-    platform: Platform, concurrency: int, paths: list[Path], to: Path
+    simulator: Simulator, concurrency: int, paths: list[Path], to: Path
 ) -> Report:
-    simulator = Simulator(platform, appid=_APPID, secret=_SECRET)
-    token = CorpToken if platform.wecom else AppToken
+    token = CorpToken if simulator.platform.wecom else AppToken
     async with (
         serve(simulator) as base_url,
         MediaClient(
             token(_APPID, _SECRET),
-            platform=platform,
+            platform=simulator.platform,
             base_url=base_url,
             max_concurrency=concurrency,
         ) as client,

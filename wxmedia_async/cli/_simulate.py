@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import closing
 from functools import partial
 
 import anyio
@@ -25,8 +26,8 @@ async def serve_until_signal(
 ) -> int:
     """Serve a `Simulator` until a signal ends it, and return the exit code."""
     rules = platform if max_bytes is None else with_limit(platform, max_bytes)
-    simulator = simulator_from(os.environ, rules)
-    code = await interruptible(partial(_serve, simulator, port))
+    with closing(simulator_from(os.environ, rules)) as simulator:
+        code = await interruptible(partial(_serve, simulator, port))
     # A supervisor stops a server by SIGTERM; that is no failure.
     return 0 if code == 128 + signal.SIGTERM else code
 
