@@ -160,7 +160,9 @@ class Reply:
             for _ in range(_LEFTOVERS):
                 if await anext(self._raw, None) is None:
                     return
-        except HTTPX_ERRORS:
+        # A closed connection may raise anything, depending on the transport, and
+        # none of it is news.
+        except Exception:  # noqa: BLE001
             return
         finally:
             if (aclose := getattr(self._raw, "aclose", None)) is not None:
