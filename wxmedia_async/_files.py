@@ -5,27 +5,28 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, TypeVar
 
-import anyio
-import anyio.to_thread
 import attrs
 
-T = TypeVar("T")
+from . import _publish
+from ._disk import Disk, FileIO, disk_for
 
-FileIO: TypeAlias = Literal["inline", "thread"]
-"""Where disk calls run: on the event loop, or in threads for slow disks."""
+__all__ = [
+    "FileIO",
+    "Part",
+    "Target",
+    "child",
+    "make_folder",
+    "open_part",
+    "resolve_target",
+]
 
-# A thread costs more than writing less than this.
-_BATCH = 1024 * 1024
-
-# What a filesystem without hard links answers.
-_NO_LINKS = frozenset(
-    {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-)
+# Of the 255 bytes of a name that most filesystems take, and the 143 of some.
+_LONGEST_HINT = 100
 
 
 @attrs.frozen
@@ -40,24 +41,30 @@ def resolve_target(to: str | os.PathLike[str], *, overwrite: bool) -> Target:
     """
     Tell a folder from a file, and refuse what cannot work before any request.
 
+    A folder is one that exists, or a str that ends in a separator.
+
     Raises:
         FileExistsError: There is a file, and no *overwrite*.
 
         FileNotFoundError: The file's folder does not exist.
+
+        NotADirectoryError: The folder is something else.
+
+        ValueError: It is empty, holds a NUL, or is a device, a FIFO or a
+            socket, which cannot be overwritten as a whole.
     """
+    if not os.fspath(to) or "\0" in os.fspath(to):
+        raise ValueError("not the path of a file or a folder")
     path = Path(to)
-    if path.is_dir() or _names_folder(to):
+    if path.is_dir():
         return Target(folder=path, path=None)
-    if not path.parent.is_dir():
-        raise _os_error(errno.ENOENT, path.parent)
-    if not overwrite and os.path.lexists(path):
-        raise _os_error(errno.EEXIST, path)
+    if _names_folder(to):
+        _check_can_be_folder(path)
+        return Target(folder=path, path=None)
+    _check_is_folder(path.parent)
+    if os.path.lexists(path):
+        _check_can_be_replaced(path, overwrite=overwrite)
     return Target(folder=None, path=path)
-
-
-def _names_folder(to: str | os.PathLike[str]) -> bool:
-    separators = tuple(filter(None, (os.sep, os.altsep)))
-    return isinstance(to, str) and to.endswith(separators)
 
 
 def make_folder(path: Path) -> None:
@@ -66,36 +73,15 @@ def make_folder(path: Path) -> None:
 
 
 def child(folder: Path, name: str) -> Path:
-    """Return the path of *name* in *folder*; never one outside of it."""
+    """
+    Return the path of *name* in *folder*; never one outside of it.
+
+    Raises:
+        ValueError: *name* is not a single component.
+    """
     if name in ("", ".", "..") or set(name) & {"/", "\\", "\0"}:
         raise ValueError(f"not the plain name of a file: {name!r}")
     return folder / name
-
-
-class _Disk(Protocol):
-    """Runs a disk call where the user wants it."""
-
-    batch: int
-
-    async def run(self, function: Callable[..., T], *args: object) -> T: ...
-
-
-class _Inline:
-    batch = 0
-
-    async def run(self, function: Callable[..., T], *args: object) -> T:
-        return function(*args)
-
-
-class _Thread:
-    batch = _BATCH
-
-    async def run(self, function: Callable[..., T], *args: object) -> T:
-        # Not abandoned when cancelled: the descriptor is closed next.
-        return await anyio.to_thread.run_sync(function, *args)
-
-
-_DISKS: dict[FileIO, _Disk] = {"inline": _Inline(), "thread": _Thread()}
 
 
 @asynccontextmanager
@@ -104,120 +90,165 @@ async def open_part(final: Path, *, file_io: FileIO) -> AsyncGenerator[Part]:
     Open a temporary file beside *final*, removed unless it is published.
 
     Nothing is synced to the disk: safe against a crash of the process, not of
-    the power.
+    the power. A killed process leaves the temporary file, ``.*.part``, behind.
+
+    Raises:
+        OSError: It cannot be made.
     """
-    disk = _DISKS[file_io]
-    path = final.with_name(f".{secrets.token_hex(8)}.part")
-    part = Part(path, final, disk)
+    part = Part(_path_beside(final), final, disk_for(file_io))
     try:
         await part.open()
         yield part
     finally:
-        with anyio.CancelScope(shield=True):
-            await disk.run(part.discard)
+        await part.discard()
 
 
 @attrs.define(eq=False)
 class Part:
-    """A file that is not yet there for others."""
+    """
+    A file that is not yet there for others. Made by `open_part()`.
+
+    Attributes:
+        path: Its temporary name.
+
+        fd: The descriptor that it is written to; -1 when closed.
+    """
 
     path: Path
     _final: Path
-    _disk: _Disk
+    _disk: Disk
     fd: int = attrs.field(default=-1, init=False)
-    _pending: bytearray = attrs.field(factory=bytearray, init=False)
+    _pending: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
+    _is_there: bool = attrs.field(default=False, init=False)
 
     async def open(self) -> None:
         """Make the file; nobody else has its name."""
         await self._disk.run(self._open)
 
-    async def write(self, chunk: bytes) -> None:
-        """Append *chunk*."""
-        if not self._disk.batch:
-            _write_all(self.fd, chunk)
+    async def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Append *chunk*, at once or with those that follow."""
+        if not self._pending and len(chunk) >= self._disk.batch:
+            await self._disk.run(_write_all, self.fd, chunk)
             return
         self._pending += chunk
         if len(self._pending) >= self._disk.batch:
-            await self._flush()
+            await self._disk.run(self._write_pending)
 
-    async def write_at(self, offset: int, chunk: bytes) -> None:
+    async def write_at(self, offset: int, chunk: bytes | bytearray) -> None:
         """Write *chunk* at its place; not to be mixed with `write()`."""
         await self._disk.run(_write_all_at, self.fd, chunk, offset)
 
+    async def restart(self) -> None:
+        """Forget what was written, for another try."""
+        self._pending.clear()
+        await self._disk.run(_empty, self.fd)
+
     async def publish(self, *, overwrite: bool) -> None:
         """
-        Let the file appear under its final name.
+        Let the file appear under its final name, the last thing done to it.
+
+        With *overwrite* it takes the place of a file or a symbolic link.
+        Cancelled, it has either appeared whole or not at all.
 
         Raises:
             FileExistsError: There is one by now, and no *overwrite*.
-        """
-        await self._flush()
-        await self._disk.run(self._close)
-        await self._disk.run(_replace if overwrite else _link, self.path, self._final)
 
-    def discard(self) -> None:
-        """Remove what was not published."""
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
-        with suppress(FileNotFoundError):
-            os.unlink(self.path)
+            IsADirectoryError: There is a folder, and *overwrite*.
+
+            OSError: The last bytes could not be written.
+        """
+        appear = _publish.replace if overwrite else _publish.add
+        await self._disk.run(self._publish, appear)
+
+    async def discard(self) -> None:
+        """Remove what was not published, under cancellation as well."""
+        await self._disk.finish(self._remove)
 
     def _open(self) -> None:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
         self.fd = os.open(self.path, flags, 0o666)
+        self._is_there = True
 
-    async def _flush(self) -> None:
-        pending, self._pending = self._pending, bytearray()
-        if pending:
-            await self._disk.run(_write_all, self.fd, pending)
-
-    def _close(self) -> None:
-        # Network disks report a full disk only here.
+    def _publish(self, appear: Callable[[Path, Path], None]) -> None:
+        self._write_pending()
+        # Network disks report a full disk only when a file is closed.
         fd, self.fd = self.fd, -1
         os.close(fd)
+        appear(self.path, self._final)
+        self._is_there = False
+
+    def _write_pending(self) -> None:
+        if self._pending:
+            _write_all(self.fd, self._pending)
+            self._pending.clear()
+
+    def _remove(self) -> None:
+        # Whatever stands in the way, why the file is discarded matters more.
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            with suppress(OSError):
+                os.close(fd)
+        if self._is_there:
+            with suppress(OSError):
+                os.unlink(self.path)
 
 
-def _write_all(fd: int, data: bytes | bytearray) -> None:
+def _names_folder(to: str | os.PathLike[str]) -> bool:
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    return isinstance(to, str) and to.endswith(separators)
+
+
+def _check_can_be_folder(path: Path) -> None:
+    if os.path.lexists(path):
+        raise _os_error(errno.ENOTDIR, path)
+
+
+def _check_is_folder(path: Path) -> None:
+    if not path.is_dir():
+        code = errno.ENOTDIR if os.path.lexists(path) else errno.ENOENT
+        raise _os_error(code, path)
+
+
+def _check_can_be_replaced(path: Path, *, overwrite: bool) -> None:
+    if not overwrite:
+        raise _os_error(errno.EEXIST, path)
+    mode = os.lstat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise ValueError("only a plain file can be overwritten")
+
+
+def _path_beside(final: Path) -> Path:
+    """Say in the name what it was to become, for people who find it."""
+    hint = os.fsencode(final.name)[:_LONGEST_HINT].decode(errors="ignore")
+    return final.with_name(f".{hint}.{secrets.token_hex(8)}.part")
+
+
+def _write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
     """A disk that is nearly full takes a part, and refuses the next."""
     written = os.write(fd, data)
     while written < len(data):
         written += os.write(fd, memoryview(data)[written:])
 
 
-def _write_all_at(fd: int, data: bytes, offset: int) -> None:
+def _seek_and_write(fd: int, data: memoryview, offset: int) -> int:
+    os.lseek(fd, offset, os.SEEK_SET)
+    return os.write(fd, data)
+
+
+# Windows has no pwrite(); the position is used by nobody else.
+_pwrite: Callable[[int, memoryview, int], int] = getattr(os, "pwrite", _seek_and_write)
+
+
+def _write_all_at(fd: int, data: bytes | bytearray, offset: int) -> None:
+    view = memoryview(data)
     written = 0
-    while written < len(data):
-        written += os.pwrite(fd, memoryview(data)[written:], offset + written)
+    while written < len(view):
+        written += _pwrite(fd, view[written:], offset + written)
 
 
-def _replace(part: Path, final: Path) -> None:
-    os.replace(part, final)
-
-
-def _link(part: Path, final: Path) -> None:
-    """A link never replaces, so of two writers one gets FileExistsError."""
-    try:
-        os.link(part, final)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        _claim_and_replace(part, final)
-
-
-def _claim_and_replace(part: Path, final: Path) -> None:
-    """
-    Publish without links: claim the name with an empty file, and replace that.
-
-    A kill between the two steps leaves the empty file; no step replaces a file
-    of somebody else's.
-    """
-    os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    try:
-        os.replace(part, final)
-    except BaseException:
-        os.unlink(final)
-        raise
+def _empty(fd: int) -> None:
+    os.lseek(fd, 0, os.SEEK_SET)
+    os.ftruncate(fd, 0)
 
 
 def _os_error(code: int, path: Path) -> OSError:
