@@ -14,7 +14,7 @@ from ._errors import (
     Truncated,
     UnexpectedReply,
 )
-from ._wire.redaction import redacted
+from ._wire.redaction import excerpt
 
 # What httpcore and h11 say when the peer went away; every other protocol error
 # is a reply that is none.
@@ -55,7 +55,8 @@ def translated(
 
         secrets: What must not be in any text.
     """
-    told = redacted(str(error), secrets) or type(error).__name__
+    # h11 quotes what it does not understand, which may be a page of text.
+    told = excerpt(str(error).encode(), secrets) or type(error).__name__
     ours = _ours(error, told, host, phase, received, expected)
     ours.__cause__ = _without_request(error, told)
     return ours
@@ -87,7 +88,9 @@ def _ours(
 def _protocol_error(
     told: str, where: str, phase: str, received: int, expected: int | None
 ) -> MediaError:
-    went_away = any(words in told.lower() for words in _WENT_AWAY)
+    # Behind the colon stands what the peer sent, and it may say anything.
+    reason = told.lower().partition(":")[0]
+    went_away = any(words in reason for words in _WENT_AWAY)
     if went_away and phase == "receive":
         return Truncated(expected=expected, received=received)
     if went_away:
