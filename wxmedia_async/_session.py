@@ -313,8 +313,9 @@ class Session:
             json=exchange.json,
             extensions=self._extensions(),
         )
-        if exchange.repeatable:
-            request.extensions["may_resend"] = transfer.may_resend
+        request.extensions["may_resend"] = (
+            transfer.may_resend if exchange.repeatable else _never
+        )
         if exchange.body is not None:
             # httpx wraps it, and a transport that knows files would not see one.
             request.stream = exchange.body
@@ -363,6 +364,11 @@ def cleaned(error: MediaError, attempts: int) -> MediaError:
     error.attempts = attempts
     error.__context__ = None
     return error.with_traceback(None)
+
+
+def _never() -> bool:
+    """Not said, it would be for the transport to decide."""
+    return False
 
 
 def _is_unreachable(failure: MediaError) -> bool:
