@@ -115,18 +115,14 @@ def codes(content: bytes) -> Codes:
 
 
 def split_at_restarts(scan: bytes) -> list[bytes]:
-    strips: list[bytes] = [b""]
-    place = 0
-    while place < len(scan):
-        end = scan.find(b"\xff", place)
-        end = len(scan) if end < 0 else end
-        strips[-1] += scan[place:end]
-        if scan[end : end + 2] == b"\xff\0":
-            strips[-1] += b"\xff"
-        elif end < len(scan):
-            assert scan[end + 1] == 0xD0 + (len(strips) - 1) % 8
-            strips.append(b"")
-        place = end + 2
+    first, *rest = scan.split(b"\xff")
+    strips = [first]
+    for piece in rest:
+        if piece.startswith(b"\0"):
+            strips[-1] += b"\xff" + piece[1:]
+        else:
+            assert piece[0] == 0xD0 + (len(strips) - 1) % 8
+            strips.append(piece[1:])
     return strips
 
 
@@ -137,12 +133,11 @@ def decoded_blocks(strip: bytes, dc: Codes, ac: Codes) -> int:
     while set(bits[place:]) - {"1"}:
         place = after_symbol(bits, place, dc)[0]
         coefficients = 1
-        while coefficients < 64:
-            place, symbol = after_symbol(bits, place, ac)
-            if symbol == 0:
-                break
+        place, symbol = after_symbol(bits, place, ac)
+        while symbol != 0:
             coefficients += 1 + (symbol >> 4)
-        assert coefficients <= 64
+            assert coefficients <= 64
+            place, symbol = after_symbol(bits, place, ac)
         blocks += 1
     assert len(bits) - place < 8
     return blocks

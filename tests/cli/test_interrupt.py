@@ -33,10 +33,10 @@ async def test_interrupted(number: signal.Signals, code: int) -> None:
     async def work() -> int:
         try:
             os.kill(os.getpid(), number)
-            await anyio.sleep_forever()
+            while True:
+                await anyio.sleep_forever()
         finally:
             cleaned.append("up")
-        return 0
 
     assert await interruptible(work) == code
     assert cleaned == ["up"]
@@ -49,12 +49,12 @@ async def test_second_signal() -> None:
     async def work() -> int:
         try:
             os.kill(os.getpid(), signal.SIGINT)
-            await anyio.sleep_forever()
+            while True:
+                await anyio.sleep_forever()
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.wait_all_tasks_blocked()
             second.append(signal.getsignal(signal.SIGINT))
-        return 0
 
     before = signal.getsignal(signal.SIGINT)
     second: list[object] = []

@@ -167,15 +167,6 @@ def test_simulate_with_credentials() -> None:
     assert refused["errcode"] == 40125
 
 
-def test_module_runs() -> None:
-    """``python -m wxmedia_async.cli`` is the same command."""
-    with started("upload") as process:
-        _, err = process.communicate(timeout=PATIENCE)
-
-    assert process.returncode == 2
-    assert "FILES" in err
-
-
 @contextmanager
 def simulating(**environment: str) -> Iterator[str]:
     with started("simulate", environment=environment) as process:

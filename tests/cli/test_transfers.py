@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from tests.cli.conftest import ServiceOf
 from tests.cli.service import SECRET, Service, json_lines
 from wxmedia_async import OFFICIAL_ACCOUNT, WECOM
 from wxmedia_async.cli import main
+from wxmedia_async.cli._screen import PlainScreen
 
 pytestmark = pytest.mark.usefixtures("credentials")
 
@@ -303,3 +306,49 @@ def test_live_display_beside_a_pipe(
     assert code == 0
     assert json_lines(out)[0]["ok"] is True
     assert "1/1 files" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_interrupted(
+    service: Service,
+    pictures: list[Path],
+    tmp_path: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was done when Ctrl-C came is told, and how to go on; exit code 130."""
+    say = PlainScreen.say
+
+    def say_and_interrupt(screen: PlainScreen, line: str) -> None:
+        say(screen, line)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(PlainScreen, "say", say_and_interrupt)
+    service.simulator.fail(1, "stall", on="upload")
+    manifest = tmp_path / "sent.jsonl"
+
+    code = service.run("upload", *pictures[:2], "--manifest", manifest)
+
+    out, err = capsys.readouterr()
+    assert code == 130
+    assert out.startswith("uploaded\t")
+    assert "interrupted: 1 done, 0 failed, 0 skipped" in err
+    assert "1 left; the same command carries on" in err
+
+
+def test_nobody_reads_the_output(
+    service: Service,
+    pictures: list[Path],
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A reader that goes away ends it in silence; exit code 1."""
+    reads, writes = os.pipe()
+    os.close(reads)
+
+    with open(writes, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        code = service.run("upload", *pictures)
+
+    assert code == 1
+    assert capsys.readouterr().err == ""

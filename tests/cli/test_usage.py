@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from importlib.abc import MetaPathFinder
@@ -8,7 +9,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from wxmedia_async.cli import main
+from wxmedia_async.cli import _app, main
 
 Captured = pytest.CaptureFixture[str]
 
@@ -161,3 +162,24 @@ def test_library_needs_no_extra() -> None:
     done = subprocess.run([sys.executable, "-c", program], check=False)
 
     assert done.returncode == 0
+
+
+def test_as_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``python -m wxmedia_async.cli`` is the same command."""
+    monkeypatch.setattr(sys, "argv", ["wxmedia", "nonsense"])
+
+    with pytest.raises(SystemExit) as exited:
+        runpy.run_module("wxmedia_async.cli", run_name="__main__")
+
+    assert exited.value.code == 2
+
+
+def test_interrupted_before_there_is_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C at a moment when nothing receives it gives 130 as well."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_app, "transfer", interrupted)
+
+    assert main(["upload", "cat.jpg"]) == 130

@@ -29,6 +29,7 @@ app = App(
     help=_HELP,
     help_format="markdown",
     version=lambda: version("wxmedia_async"),
+    suppress_keyboard_interrupt=False,
 )
 
 MediaType: TypeAlias = Literal["image", "voice", "video", "thumb", "file"]

@@ -44,7 +44,7 @@ def jpeg(size: int, noise: random.Random) -> bytes:
         (
             b"\xff\xd8",
             _segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0"),
-            _segment(0xDB, b"\0" + bytes([8] * 64)),
+            _segment(0xDB, b"\0" + bytes([8, *[2] * 63])),
             _segment(0xC0, frame),
             _segment(0xC4, b"\x00" + _lengths(_DC) + _DC),
             _segment(0xC4, b"\x10" + _lengths(_AC) + _AC),
@@ -92,7 +92,7 @@ def _strip(noise: random.Random) -> bytes:
 def _block(noise: random.Random) -> str:
     """Return the bits of one block: a change of brightness, and some texture."""
     brightness = noise.randint(-15, 15)
-    texture = (noise.choice((-3, -2, -1, 1, 2, 3)) for _ in range(20))
+    texture = (noise.choice((-1, 1)) * noise.randint(1, 63) for _ in range(20))
     first = _coded(_DC, 0, brightness)
     rest = "".join(_coded(_AC, 0, value) for value in texture)
     return first + rest + _code(_AC, 0x00)
