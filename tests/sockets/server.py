@@ -68,14 +68,17 @@ class Peer:
 
     def read_request(self) -> Request:
         """Read one request, and keep it among the server's."""
-        head = self.read_head()
+        request = self.read_body(self.read_head())
+        self._requests.append(request)
+        return request
+
+    def read_body(self, head: bytes) -> Request:
+        """Read what follows *head*, by its Content-Length."""
         length = int(Request(head, b"").header("content-length") or 0)
         while len(self._buffer) < length:
             self._fill()
         body, self._buffer = self._buffer[:length], self._buffer[length:]
-        request = Request(head, bytes(body))
-        self._requests.append(request)
-        return request
+        return Request(head, bytes(body))
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
@@ -89,6 +92,11 @@ class Peer:
         """Send nothing until the client closes, which is what True says."""
         ready, _, _ = select.select([self.sock], [], [], timeout)
         return bool(ready) and not self._received()
+
+    def drain(self) -> None:
+        """Read whatever comes until the client closes."""
+        while self._received():
+            pass
 
     def wait_finished(self) -> None:
         """Do nothing at all until the test is over."""

@@ -142,8 +142,8 @@ async def test_stream_is_cut() -> None:
     received = 0
     with Server(answers(CUT)) as server:
         async with client_to(server) as client:
-            with pytest.raises(Truncated):
-                async with client.stream("ID") as media:
+            async with client.stream("ID") as media:
+                with pytest.raises(Truncated):
                     async for chunk in media:
                         received += len(chunk)
 
