@@ -76,23 +76,24 @@ class Pass(AsyncIterator[bytes]):
         self._handed = 0
 
     async def __anext__(self) -> bytes:
-        if self._handed == len(self._data) and not self._ended:
+        if self._ended:
+            raise StopAsyncIteration
+        if self._handed == len(self._data):
             await self._read_on()
         chunk = self._data[self._handed : self._handed + READ_SIZE]
-        if not chunk:
-            raise StopAsyncIteration
         self._handed += len(chunk)
-        return chunk
-
-    async def _read_on(self) -> None:
-        data = await self._read(self._done)
-        self._done += len(data)
-        self._check(data)
-        if self._done == self._size:
+        if self._done == self._size and self._handed == len(self._data):
             # Before the last bytes are handed out: later would be too late.
             await self._confirm()
             self._ended = True
-        self._data, self._handed = data, 0
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    async def _read_on(self) -> None:
+        self._data, self._handed = await self._read(self._done), 0
+        self._done += len(self._data)
+        self._check(self._data)
 
     def _check(self, data: bytes) -> None:
         if self._done > self._size:
