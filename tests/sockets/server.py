@@ -7,7 +7,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Self
@@ -128,6 +128,8 @@ class Server:
         requests: All that were read whole, in order.
 
         peers: The connections, in order.
+
+        scripts: May be set until the first connection, where they need `url`.
     """
 
     def __init__(
@@ -135,17 +137,14 @@ class Server:
     ) -> None:
         self.requests: list[Request] = []
         self.peers: list[Peer] = []
-        self._scripts = scripts
+        self.scripts: Sequence[Script] = scripts
         self._tls = tls
         self._failures: list[BaseException] = []
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
         if buffer:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-
-    @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -194,7 +193,7 @@ class Server:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
-            script = self._scripts[min(self.connections, len(self._scripts) - 1)]
+            script = self.scripts[min(self.connections, len(self.scripts) - 1)]
             peer = Peer(sock, self.requests)
             self.peers.append(peer)
             self._start(self._play, script, peer, sock)
@@ -304,5 +303,16 @@ def resets_after(reply: bytes) -> Script:
         peer.read_request()
         peer.send(reply)
         peer.reset()
+
+    return script
+
+
+def routes(replies: Mapping[str, bytes]) -> Script:
+    """Answer each request by its path."""
+
+    def script(peer: Peer) -> None:
+        while True:
+            request = peer.read_request()
+            peer.send(replies[request.target.partition("?")[0]])
 
     return script

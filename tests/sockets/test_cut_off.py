@@ -19,7 +19,7 @@ from tests.sockets.server import (
     said,
     whole,
 )
-from wxmedia_async import RetryPolicy, TransferError, Truncated
+from wxmedia_async import MediaStream, RetryPolicy, TransferError, Truncated
 
 ONCE = RetryPolicy(attempts=1)
 CUT = whole()[:-500]
@@ -139,15 +139,18 @@ async def test_chunked_body_is_cut(tmp_path: Path) -> None:
 
 async def test_stream_is_cut() -> None:
     """Fault 4: a stream that has begun is not begun again."""
-    received = 0
-    with Server(answers(CUT)) as server:
-        async with client_to(server) as client:
-            async with client.stream("ID") as media:
-                with pytest.raises(Truncated):
-                    async for chunk in media:
-                        received += len(chunk)
+    received = bytearray()
 
-    assert received == len(JPEG) - 500
+    async def receive(media: MediaStream) -> None:
+        async for chunk in media:
+            received.extend(chunk)
+
+    with Server(answers(CUT)) as server:
+        async with client_to(server) as client, client.stream("ID") as media:
+            with pytest.raises(Truncated):
+                await receive(media)
+
+    assert received == JPEG[:-500]
     assert server.connections == 1
 
 

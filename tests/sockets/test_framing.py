@@ -10,6 +10,7 @@ from tests.sockets.server import (
     Peer,
     Script,
     Server,
+    always,
     answers,
     client_to,
     response,
@@ -153,7 +154,7 @@ async def test_garbage_for_a_status_line(garbage: bytes) -> None:
 async def test_bad_gateway() -> None:
     """Fault 12: a gateway's page is a busy service, quoted without the token."""
     page = response(LOGIN_PAGE, f"Content-Length: {len(LOGIN_PAGE)}", status="502 Bad")
-    with Server(answers(page)) as server:
+    with Server(always(page)) as server:
         async with client_to(server) as client:
             with pytest.raises(ServerBusy) as info:
                 await client.read("ID")

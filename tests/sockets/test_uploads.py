@@ -5,6 +5,7 @@ import email.policy
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ async def test_framing_on_the_wire(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "猫.jpg"
     path.write_bytes(JPEG)
     with Server(answers(UPLOADED)) as server, path.open("rb") as file:
-        sources = {"bytes": JPEG, "path": path, "file": file}
+        sources: dict[str, Any] = {"bytes": JPEG, "path": path, "file": file}
         source = sources.get(kind) or chunks()
         size = len(JPEG) if kind == "iterable" else None
         async with client_to(server) as client:
@@ -165,5 +166,7 @@ async def test_source_ends_early() -> None:
                 await client.upload(chunks(), size=len(JPEG) + 1)
             uploaded = await client.upload(JPEG)
 
-    assert uploaded == UploadedMedia("m1", "image", uploaded.created_at, uploaded.expires_at)
+    assert uploaded == UploadedMedia(
+        "m1", "image", uploaded.created_at, uploaded.expires_at
+    )
     assert the_only_part(server.requests[-1])[1] == JPEG
