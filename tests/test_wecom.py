@@ -44,12 +44,12 @@ async def test_wecomkit_is_satisfied(
         config = WeComConfig(corp_id="corp", corp_secret="secret", base_url=url)
         async with AsyncWeComClient(config) as sdk:
             uploaded = await sdk.media.upload_bytes(PNG, "image", "cat.png")
-            content = await sdk.media.get(uploaded["media_id"])
+            reply = await sdk.media.get(uploaded["media_id"])
             with pytest.raises(WeComAPIError) as refused:
-                await sdk.media.get("nobody's")
+                await sdk.media.upload_bytes(PNG, "voice", "cat.png")
 
-    assert content == PNG
-    assert refused.value.errcode == 40007
+    assert reply.content == PNG
+    assert refused.value.errcode == 40113
 
 
 async def test_round_trip_with_a_corp_token(simulator: Simulator) -> None:
