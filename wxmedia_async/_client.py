@@ -47,6 +47,7 @@ from ._stream import MediaStream, open_stream
 from ._tokens import TokenLike, TokenProvider, bind
 from ._wanted import Wanted
 from .transport._lanes import LaneTransport
+from .transport._own import OwnTransport
 from .transport._proxies import proxy_mounts
 
 _USER_AGENT = {"User-Agent": "wxmedia_async"}
@@ -485,7 +486,7 @@ def _own_http(verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
         for pattern, proxy in proxy_mounts(getproxies()).items()
     }
     return httpx.AsyncClient(
-        transport=LaneTransport(verify=context), mounts=mounts, headers=_USER_AGENT
+        transport=OwnTransport(verify=context), mounts=mounts, headers=_USER_AGENT
     )
 
 

@@ -1,0 +1,72 @@
+"""Sockets of our own, unless something needs httpx's stack."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import httpcore
+import httpx
+
+from ._lanes import LaneTransport
+from ._transport import SocketTransport
+from ._waiting import supported
+
+
+class OwnTransport(httpx.AsyncBaseTransport):
+    """
+    The transport of a client that is ours.
+
+    Requests go over a `SocketTransport`. They go over httpx's own transport,
+    one connection for each, where the event loop cannot watch sockets (the
+    Proactor loop of Windows), and while a library that mocks or traces httpx
+    has replaced a method of that transport: what is not seen there would slip
+    through to the network.
+
+    Args:
+        verify: As for httpx.
+    """
+
+    def __init__(self, *, verify: ssl.SSLContext | bool = True) -> None:
+        self.sockets = SocketTransport(verify=verify)
+        self._lanes = LaneTransport(verify=verify)
+
+    def chosen(self) -> httpx.AsyncBaseTransport:
+        """Return the transport that the next request goes over."""
+        return self.sockets if supported() and not replaced() else self._lanes
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self.chosen().handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self.sockets.aclose()
+        await self._lanes.aclose()
+
+
+def replaced() -> bool:
+    """
+    Tell whether somebody has put a method of their own into httpx's transport.
+
+    respx replaces the one of httpcore's pool, pytest-httpx and OpenTelemetry
+    the one of `AsyncHTTPTransport`.
+    """
+    return not (
+        _is_original(httpcore.AsyncConnectionPool.handle_async_request)
+        and _is_original(httpx.AsyncHTTPTransport.handle_async_request)
+    )
+
+
+_HOMES = {
+    module.__file__
+    for name, module in sys.modules.items()
+    if name in ("httpcore._async.connection_pool", "httpx._transports.default")
+}
+
+
+def _is_original(method: Callable[..., Any]) -> bool:
+    # Where its code stands, and not which object it is: this module may be
+    # imported while a mock is in place.
+    code = getattr(method, "__code__", None)
+    return code is not None and code.co_filename in _HOMES
