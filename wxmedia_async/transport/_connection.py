@@ -20,9 +20,6 @@ from ._waiting import Waiter
 TURN = 0.003
 """Seconds that a transfer may hold the event loop while its socket is ready."""
 
-MSG_MORE: int = getattr(socket, "MSG_MORE", 0)
-"""Hold the packet back, more is to come. Linux only, and only a hint."""
-
 _BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 # What the file is to blame for, or what sendfile cannot do with it.
@@ -38,6 +35,9 @@ class Connection:
         address: The IP address that it leads to.
 
         is_tls: Whether it is encrypted.
+
+        more: The flag for bytes that more will follow soon. It saves a packet,
+            and exists on Linux, for plain connections.
 
         lost: Whether it failed or was closed by the peer.
 
@@ -55,6 +55,7 @@ class Connection:
     _sock: socket.socket
     _waiter: Waiter
     is_tls: bool = attrs.field(init=False)
+    more: int = attrs.field(init=False)
     lost: bool = attrs.field(default=False, init=False)
     received: bool = attrs.field(default=False, init=False)
     reused: bool = attrs.field(default=False, init=False)
@@ -67,6 +68,7 @@ class Connection:
 
     def __attrs_post_init__(self) -> None:
         self.is_tls = isinstance(self._sock, ssl.SSLSocket)
+        self.more = 0 if self.is_tls else getattr(socket, "MSG_MORE", 0)
         self._recv_into = (
             _Records(self._sock).recv_into if self.is_tls else self._sock.recv_into
         )

@@ -54,6 +54,8 @@ async def exchange(
 
         max_head: Bytes of all heads together, those of interim replies too.
     """
+    # A server nearby answers so soon that none of this ever waits.
+    await connection.breathe()
     sender = Sender(connection, buffer, timeouts.write, max_head)
     reader = HeadReader(connection, buffer, timeouts.read, max_head)
     try:

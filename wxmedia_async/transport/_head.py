@@ -75,10 +75,8 @@ class HeadReader:
             raise httpx.RemoteProtocolError("not an HTTP/1 reply")
 
     async def _received(self) -> memoryview:
-        connection, buffer = self._connection, self._buffer[:_MOST]
-        # Nothing is there yet, most likely: the server has to think first.
-        await connection.until_readable(self._timeout)
-        count = await connection.receive_into(buffer, self._timeout)
+        buffer = self._buffer[:_MOST]
+        count = await self._connection.receive_into(buffer, self._timeout)
         if not count:
             raise httpx.RemoteProtocolError(
                 "incomplete head: server disconnected within it"

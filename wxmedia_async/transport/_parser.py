@@ -22,6 +22,9 @@ END_OF_HEAD = b"\r\n\r\n"
 
 _BAD_REASON = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
+# The second is what it makes of a reply that changes the protocol.
+_REFUSED = (httptools.HttpParserError, httptools.HttpParserUpgrade)
+
 Pieces = Sequence[bytes | memoryview]
 
 
@@ -118,9 +121,9 @@ def parse_head(data: bytes) -> Head:
     message.parser = parser = httptools.HttpResponseParser(message)
     try:
         parser.feed_data(data)
-    except httptools.HttpParserUpgrade:
-        raise httpx.RemoteProtocolError("the server changes the protocol") from None
-    except httptools.HttpParserError as error:
+    except _REFUSED as error:
+        if parser.get_status_code() == 101:
+            raise httpx.RemoteProtocolError("nobody asked for an upgrade") from None
         raise _not_http(error) from None
     finally:
         del message.parser  # or each reply would be garbage in a circle
@@ -269,7 +272,7 @@ class ChunkedDecoder:
         message.complete, message.pieces = False, []
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except _REFUSED as error:
             if not message.complete:
                 raise _not_http(error) from None
             message.surplus = True

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 import attrs
 import httpx
 
-from ._connection import MSG_MORE, Connection
+from ._connection import Connection
 from ._parser import final_status
 from ._request import FileBody, Outgoing, Stream
 
@@ -35,44 +35,45 @@ class Sender:
         early: The beginning of the reply, as far as it came by now.
     """
 
-    _connection: Connection
+    connection: Connection
     _buffer: memoryview
     _timeout: float | None
     _max_head: int
     early: bytes = attrs.field(default=b"", init=False)
     _listening: bool = attrs.field(default=True, init=False)
 
-    @property
-    def is_tls(self) -> bool:
-        return self._connection.is_tls
-
     async def send(self, data: bytes | memoryview, flags: int = 0) -> None:
         """Send all of *data*."""
-        connection = self._connection
-        sent = connection.try_send(data, flags)
-        while sent < len(data):
-            await self._room()
-            sent += connection.try_send(memoryview(data)[sent : sent + _AT_ONCE])
+        sent = self.connection.try_send(data, flags)
+        if sent < len(data):
+            await self._send_on(memoryview(data)[sent:])
+
+    async def _send_on(self, rest: memoryview) -> None:
+        connection = self.connection
+        while rest:
+            # TLS wants no less than it was offered when it had no room.
+            sent = connection.try_send(rest)
+            rest = rest[sent:]
+            if not sent:
+                await self._room()
+            await connection.breathe()
 
     async def send_file(self, fd: int, offset: int, size: int) -> int:
         """Send at most *size* bytes of a file from *offset*; return how many."""
-        connection = self._connection
+        connection = self.connection
         while (sent := connection.try_send_file(fd, offset, size)) is None:
             await self._room()
         await connection.breathe()
         return sent
 
-    async def breathe(self) -> None:
-        await self._connection.breathe()
-
     async def _room(self) -> None:
         if not self._listening:
-            await self._connection.until_writable(self._timeout)
-        elif await self._connection.until_ready(self._timeout):
+            await self.connection.until_writable(self._timeout)
+        elif await self.connection.until_ready(self._timeout):
             self._listen()
 
     def _listen(self) -> None:
-        count = self._connection.try_receive_into(self._buffer)
+        count = self.connection.try_receive_into(self._buffer)
         if count is None:
             return
         self.early += self._buffer[:count]
@@ -109,7 +110,7 @@ async def send(sender: Sender, request: Outgoing) -> bool:
 async def _send_bytes(sender: Sender, head: bytes, content: bytes) -> None:
     if len(content) <= SMALL:
         return await sender.send(head + content)
-    await sender.send(head, MSG_MORE)
+    await sender.send(head, sender.connection.more)
     return await sender.send(content)
 
 
@@ -133,10 +134,10 @@ async def _send_small_file(sender: Sender, head: bytes, body: FileBody) -> None:
 
 async def _send_descriptor(sender: Sender, head: bytes, body: FileBody) -> int:
     """Send the file from kernel to kernel, as far as that is possible."""
-    if sender.is_tls:
+    if sender.connection.is_tls:
         await sender.send(head)
         return 0
-    await sender.send(head, MSG_MORE)
+    await sender.send(head, sender.connection.more)
     sent = 0
     while sent < body.size:
         size = min(body.size - sent, _AT_ONCE)
@@ -160,7 +161,7 @@ async def _send_copied(sender: Sender, body: FileBody, sent: int) -> None:
         part = buffer[: body.size - sent]
         _read_into(body, part, sent)
         await sender.send(part)
-        await sender.breathe()
+        await sender.connection.breathe()
         sent += len(part)
         _report(body, sent)
 
@@ -206,7 +207,7 @@ async def _send_chunks(
         # An empty chunk would be the last one.
         if chunk:
             await sender.send(first + framing.framed(chunk))
-            await sender.breathe()
+            await sender.connection.breathe()
             first = b""
     if last := first + framing.end():
         await sender.send(last)
