@@ -42,6 +42,7 @@ from ._models import (
 from ._platforms import MINI_PROGRAM, OFFICIAL_ACCOUNT, WECOM, Limit, Platform
 from ._stream import MediaStream
 from ._tokens import AppToken, CorpToken, StaticToken, TokenProvider, TokenStore
+from .stores import FileTokenStore, RedisRateLimiter, RedisTokenStore
 
 __all__ = [
     "MINI_PROGRAM",
@@ -57,6 +58,7 @@ __all__ = [
     "CredentialsError",
     "Destination",
     "Download",
+    "FileTokenStore",
     "FileUploadCache",
     "Limit",
     "MediaClient",
@@ -74,6 +76,8 @@ __all__ = [
     "Rate",
     "RateLimited",
     "RateLimiter",
+    "RedisRateLimiter",
+    "RedisTokenStore",
     "RetryPolicy",
     "SavedMedia",
     "ServerBusy",
