@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import select
 import socket
 import ssl
@@ -246,6 +247,11 @@ def said(text: str, *headers: str) -> bytes:
     """JSON, as WeChat sends it."""
     length = f"Content-Length: {len(text.encode())}"
     return response(text.encode(), "Content-Type: text/plain", length, *headers)
+
+
+def link(url: str) -> bytes:
+    """The reply for a video: where it is."""
+    return said(json.dumps({"video_url": url}))
 
 
 UPLOADED = said('{"type":"image","media_id":"m1","created_at":1700000000}')

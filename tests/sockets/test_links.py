@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import socket
 from pathlib import Path
 
@@ -13,19 +12,15 @@ from tests.sockets.server import (
     Server,
     always,
     client_to,
+    link,
     response,
     routes,
-    said,
     whole,
 )
 from wxmedia_async import UnexpectedReply, UnsafeURL
 from wxmedia_async._wire import addresses
 
 MEDIA = "/cgi-bin/media/get"
-
-
-def link(url: str) -> bytes:
-    return said(json.dumps({"video_url": url}))
 
 
 def moved(url: str) -> bytes:
