@@ -30,6 +30,7 @@ from tests.sourcing import (
 )
 from wxmedia_async import SourceChanged, TooLarge
 from wxmedia_async._disk import FileIO
+from wxmedia_async._sources import OpenSource
 
 MIB = 1024 * 1024
 
@@ -121,19 +122,29 @@ async def test_an_iterator_that_was_not_asked_for_anything_is_closed() -> None:
     assert pieces.begun == pieces.ended
 
 
-@pytest.mark.parametrize("size", [2, 4])
-@pytest.mark.parametrize("pieces", [[b"cat"], [b"ca", b"t"], [b"ca", b"", b"t"]])
+@pytest.mark.parametrize("difference", [-1, 1])
+@pytest.mark.parametrize(
+    "pieces",
+    [[b"cat"], [b"ca", b"t"], [b"ca", b"", b"t"], [b"x" * 64, b"y"]],
+    ids=["one", "two", "with an empty one", "more than the first"],
+)
 async def test_a_wrong_length_is_never_sent_whole(
-    pieces: list[bytes], size: int
+    pieces: list[bytes], difference: int
 ) -> None:
     """Fault 21: more or fewer bytes than promised end before the last chunk."""
-    received = b""
+    size = len(b"".join(pieces)) + difference
+    received = bytearray()
 
     async with opened(generate(pieces), size=size) as source:
         with pytest.raises(SourceChanged):
-            received = await read(source)
+            await read_on(source, received)
 
-    assert received == b""
+    assert len(received) < size
+
+
+async def read_on(source: OpenSource, received: bytearray) -> None:
+    async for chunk in source.chunks():
+        received += chunk
 
 
 async def test_a_source_promised_to_be_empty_must_be() -> None:
@@ -246,6 +257,19 @@ async def test_streams_of_others_stay_open() -> None:
     await read_from(Stream(b"cat"), size=3)
 
     assert not stream.closed
+
+
+async def test_an_iterator_that_was_made_for_us_is_closed() -> None:
+    """What an iterable makes anew for us nobody else will close."""
+    made = Stream(b"cat")
+
+    class Making:
+        def __aiter__(self) -> Stream:
+            return made
+
+    await read_from(Making(), size=3)
+
+    assert made.closed
 
 
 async def test_a_generator_that_was_not_read_to_its_end_is_closed() -> None:

@@ -83,12 +83,15 @@ class Pass(AsyncIterator[bytes]):
         chunk = self._data[self._handed : self._handed + READ_SIZE]
         self._handed += len(chunk)
         if self._done == self._size and self._handed == len(self._data):
-            # Before the last bytes are handed out: later would be too late.
-            await self._confirm()
-            self._ended = True
+            await self._end()
         if not chunk:
             raise StopAsyncIteration
         return chunk
+
+    async def _end(self) -> None:
+        """Before the last bytes are handed out: later would be too late."""
+        await self._confirm()
+        self._ended = True
 
     async def _read_on(self) -> None:
         self._data, self._handed = await self._read(self._done), 0
