@@ -50,7 +50,12 @@ def started(
     *arguments: object, environment: Mapping[str, str] | None = None, **streams: Any
 ) -> subprocess.Popen[str]:
     """Start the command line in a process of its own."""
-    known = {name: value for name, value in os.environ.items() if "WXMEDIA" not in name}
+    # Neither credentials of the developer's own, nor PYTHONUNBUFFERED.
+    known = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("WXMEDIA_", "PYTHONUN"))
+    }
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
         [sys.executable, "-X", "dev", "-m", "wxmedia_async.cli", *map(str, arguments)],

@@ -37,7 +37,5 @@ async def _cancel_on_signal(
 ) -> None:
     with anyio.open_signal_receiver(*_SIGNALS) as signals:
         task_status.started()
-        async for number in signals:
-            ends.append(128 + number)
-            scope.cancel()
-            return
+        ends.append(128 + await anext(signals))
+        scope.cancel()
