@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import pytest
+
+from tests.sockets.server import refusing_url
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +17,6 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def refusing() -> Iterator[str]:
-    """A base URL where connections are refused: the port is taken, but silent."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+    """A base URL where connections are refused."""
+    with refusing_url() as url:
+        yield url

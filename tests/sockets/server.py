@@ -8,8 +8,8 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -216,6 +216,14 @@ class Server:
     def _secure(self, peer: Peer) -> None:
         if self._tls is not None:
             peer.sock = self._tls.wrap_socket(peer.sock, server_side=True)
+
+
+@contextmanager
+def refusing_url() -> Iterator[str]:
+    """A base URL where connections are refused: the port is taken, but silent."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 def client_to(server: Server, **options: Any) -> MediaClient:

@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import anyio
+import httpx
+import pytest
+import respx
+
+from tests.sockets.server import (
+    CONTEXT,
+    Peer,
+    Script,
+    Server,
+    always,
+    answers,
+    refusing_url,
+    said,
+    stalls_after,
+    whole,
+)
+from wxmedia_async import UnsafeURL
+from wxmedia_async.transport._lanes import LaneTransport
+
+LARGE = bytes(2_000_000)
+
+
+@asynccontextmanager
+async def lanes(**options: str) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client of httpx upon lanes."""
+    transport = LaneTransport(verify=CONTEXT, **options)
+    async with httpx.AsyncClient(transport=transport) as client:
+        yield client
+
+
+def labelled() -> Iterator[Script]:
+    """Scripts that answer with the number of their connection."""
+    yield from (always(said(str(number))) for number in range(9))
+
+
+def dies_on_second_request(peer: Peer) -> None:
+    answers(said("0"))(peer)
+    peer.read_request()
+
+
+class Guard:
+    """Refuses the addresses that it is told to, and remembers all."""
+
+    def __init__(self, *refused: str) -> None:
+        self.seen: list[str] = []
+        self._refused = refused
+
+    def __call__(self, address: str) -> None:
+        self.seen.append(address)
+        if address in self._refused:
+            raise UnsafeURL("not there", host=address)
+
+
+class Names:
+    """A DNS with one entry, which may take for ever or fail."""
+
+    def __init__(self, *addresses: str, fails: bool = False) -> None:
+        self._addresses = addresses
+        self._fails = fails
+        self.lookups = 0
+
+    async def getaddrinfo(
+        self, host: str, port: int, **options: object
+    ) -> list[tuple[object, ...]]:
+        self.lookups += 1
+        if self._fails:
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        if not self._addresses:
+            await anyio.sleep_forever()
+        kinds = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kinds, (address, port)) for address in self._addresses]
+
+
+def guarded(guard: Guard, *, connect: float = 5.0) -> dict[str, object]:
+    return {"guard_address": guard, "timeout": {"connect": connect}}
+
+
+async def test_lane_used_last_is_used_next() -> None:
+    """Of two idle connections the one that was used last is taken."""
+    with Server(*labelled()) as server:
+        async with lanes() as client:
+            async with client.stream("GET", server.url) as one:
+                async with client.stream("GET", server.url) as other:
+                    await other.aread()
+                    await one.aread()
+            following = await client.get(server.url)
+
+    assert (one.text, other.text) == ("0", "1")
+    assert following.text == one.text
+    assert server.connections == 2
+
+
+async def test_lane_is_released_once() -> None:
+    """A reply that is closed twice does not put its connection up for two."""
+    with Server(*labelled()) as server:
+        async with lanes() as client:
+            reply = await client.get(server.url)
+            await reply.stream.aclose()  # type: ignore[union-attr]  # async client
+            async with client.stream("GET", server.url) as one:
+                async with client.stream("GET", server.url) as other:
+                    texts = {await one.aread(), await other.aread()}
+
+    assert texts == {b"0", b"1"}
+
+
+async def test_failed_request_releases_its_lane() -> None:
+    """A lane whose request failed serves the next one."""
+    transport = LaneTransport(verify=CONTEXT)
+    with Server(always(said("{}"))) as server, refusing_url() as refusing:
+        async with httpx.AsyncClient(transport=transport) as client:
+            for _ in range(3):
+                with pytest.raises(httpx.ConnectError):
+                    await client.get(refusing)
+            await client.get(server.url)
+
+            assert len(transport._idle) == 1
+            assert not transport._busy
+
+
+async def test_close_ends_idle_and_busy_lanes() -> None:
+    """Closing the transport closes connections in use as well."""
+    with Server(always(said("{}")), stalls_after(whole(LARGE))) as server:
+        transport = LaneTransport(verify=CONTEXT)
+        busy = httpx.Request("GET", server.url)
+        async with httpx.AsyncClient(transport=transport) as client:
+            async with client.stream("GET", server.url) as idle:
+                response = await transport.handle_async_request(busy)
+                await idle.aread()
+        await server.until_gone(0)
+        await response.aclose()
+        await server.until_gone(1)
+
+
+async def test_late_reply_does_not_bring_a_lane_back() -> None:
+    """A reply that ends after the transport was closed leaves nothing behind."""
+    with Server(always(said("{}"))) as server:
+        transport = LaneTransport(verify=CONTEXT)
+        request = httpx.Request("GET", server.url)
+        response = await transport.handle_async_request(request)
+        await transport.aclose()
+        await response.aclose()
+
+        assert not transport._idle
+        await server.until_gone(0)
+
+
+@pytest.mark.parametrize("answer", [None, False, True])
+async def test_resending_is_asked_for(answer: bool | None) -> None:
+    """A stale connection costs an error, unless the request may be sent again."""
+    extensions = {} if answer is None else {"may_resend": lambda: answer}
+    with Server(dies_on_second_request, always(said("1"))) as server:
+        async with lanes() as client:
+            await client.get(server.url)
+            if answer:
+                reply = await client.get(server.url, extensions=extensions)
+                assert reply.text == "1"
+            else:
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await client.get(server.url, extensions=extensions)
+
+    assert server.connections == (2 if answer else 1)
+
+
+async def test_body_that_cannot_be_sent_again() -> None:
+    """A body that says so is not sent a second time, whoever allows it."""
+
+    class Once(httpx.AsyncByteStream):
+        replayable = False
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"once"
+
+    headers = {"Host": "127.0.0.1", "Content-Length": "4"}
+    with Server(dies_on_second_request, always(said("1"))) as server:
+        request = httpx.Request(
+            "POST",
+            server.url,
+            headers=headers,
+            stream=Once(),
+            extensions={"may_resend": lambda: True},
+        )
+        async with lanes() as client:
+            await client.get(server.url)
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.send(request)
+
+    assert server.connections == 1
+
+
+async def test_fresh_connection_is_not_taken_for_stale() -> None:
+    """What fails on a new connection is not sent again in silence."""
+    asked: list[bool] = []
+    extensions = {"may_resend": lambda: asked.append(True)}
+    with Server(lambda peer: None) as server:
+        async with lanes() as client:
+            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+                await client.get(server.url, extensions=extensions)
+
+    assert asked == []
+    assert server.connections == 1
+
+
+async def test_guard_sees_the_address_before_it_is_connected_to() -> None:
+    """What the guard raises ends the request, unchanged and without a connection."""
+    guard = Guard("127.0.0.1")
+    with Server(always(said("{}"))) as server:
+        async with lanes() as client:
+            with pytest.raises(UnsafeURL) as info:
+                await client.get(server.url, extensions=guarded(guard))
+
+    assert info.value.host == "127.0.0.1"
+    assert guard.seen == ["127.0.0.1"]
+    assert server.connections == 0
+
+
+async def test_guard_sees_all_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One refused address is enough, even after one that would do."""
+    guard = Guard("10.0.0.1")
+    names = Names("127.0.0.1", "10.0.0.1")
+    with Server(always(said("{}"))) as server:
+        async with lanes() as client:
+            monkeypatch.setattr(anyio, "getaddrinfo", names.getaddrinfo)
+            with pytest.raises(UnsafeURL):
+                await client.get(
+                    f"http://name.test:{server.port}", extensions=guarded(guard)
+                )
+
+    assert guard.seen == ["127.0.0.1", "10.0.0.1"]
+    assert server.connections == 0
+
+
+async def test_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address that the guard saw is connected to, so DNS cannot change it."""
+    guard = Guard()
+    names = Names("127.0.0.1")
+    with Server(always(said("{}"))) as server:
+        async with lanes() as client:
+            monkeypatch.setattr(anyio, "getaddrinfo", names.getaddrinfo)
+            reply = await client.get(
+                f"http://name.test:{server.port}", extensions=guarded(guard)
+            )
+
+    assert reply.json() == {}
+    assert names.lookups == 1
+    assert guard.seen == ["127.0.0.1"]
+    assert server.requests[0].header("host") == f"name.test:{server.port}"
+
+
+async def test_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several addresses one that works is enough."""
+    names = Names("127.0.0.77", "127.0.0.1")
+    with Server(always(said("{}"))) as server:
+        async with lanes() as client:
+            monkeypatch.setattr(anyio, "getaddrinfo", names.getaddrinfo)
+            reply = await client.get(
+                f"http://name.test:{server.port}", extensions=guarded(Guard())
+            )
+
+    assert reply.json() == {}
+
+
+async def test_no_address_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no address works it is a failure to connect."""
+    names = Names("127.0.0.1", "127.0.0.1")
+    with refusing_url() as refusing:
+        url = refusing.replace("127.0.0.1", "name.test")
+        async with lanes() as client:
+            monkeypatch.setattr(anyio, "getaddrinfo", names.getaddrinfo)
+            with pytest.raises(httpx.ConnectError):
+                await client.get(url, extensions=guarded(Guard()))
+
+
+async def test_name_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name without an address is a failure to connect."""
+    async with lanes() as client:
+        monkeypatch.setattr(anyio, "getaddrinfo", Names(fails=True).getaddrinfo)
+        with pytest.raises(httpx.ConnectError, match="no such name"):
+            await client.get("http://name.test", extensions=guarded(Guard()))
+
+
+async def test_lookup_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timeout to connect covers the lookup."""
+    async with lanes() as client:
+        monkeypatch.setattr(anyio, "getaddrinfo", Names().getaddrinfo)
+        with pytest.raises(httpx.ConnectTimeout):
+            await client.get(
+                "http://name.test", extensions=guarded(Guard(), connect=0.01)
+            )
+
+
+async def test_guard_is_not_asked_by_a_mock() -> None:
+    """Where respx answers nothing is connected to, so there is nothing to check."""
+    guard = Guard("127.0.0.1")
+    async with respx.mock, lanes() as client:
+        respx.get("http://127.0.0.1/").respond(json={"mocked": True})
+        reply = await client.get("http://127.0.0.1/", extensions=guarded(guard))
+
+    assert reply.json() == {"mocked": True}
+    assert guard.seen == []
+
+
+async def test_guard_is_not_asked_by_a_proxy() -> None:
+    """Through a proxy the name is looked up elsewhere."""
+    guard = Guard("127.0.0.1")
+    with Server(always(said("{}"))) as proxy:
+        async with lanes(proxy=proxy.url) as client:
+            await client.get("http://127.0.0.1:1/x", extensions=guarded(guard))
+
+    assert proxy.requests[0].target == "http://127.0.0.1:1/x"
+    assert guard.seen == []
+
+
+async def test_httpcore_may_pause() -> None:
+    """httpcore sleeps through the backend between retries of its own."""
+    network = LaneTransport(verify=CONTEXT)._make_lane().network
+    before = anyio.current_time()
+
+    await network.sleep(0.001)
+
+    assert anyio.current_time() - before >= 0.001
