@@ -27,6 +27,7 @@ from wxmedia_async import (
     QuotaExceeded,
     RateLimited,
     RetryPolicy,
+    Source,
     TokenRejected,
     Upload,
 )
@@ -57,7 +58,10 @@ async def test_uploads_take_options_of_their_own(service: FakeWeChat) -> None:
     """An Upload's filename and key count, and the key comes back."""
     async with client_of(service) as client:
         row = object()
-        items = [Upload(JPEG, filename="ours.png", key=row), JPEG]
+        items: list[Source | Upload] = [
+            Upload(JPEG, filename="ours.png", key=row),
+            JPEG,
+        ]
         async with client.upload_many(items) as outcomes:
             found = {outcome.index: outcome async for outcome in outcomes}
 
@@ -72,7 +76,7 @@ async def test_a_download_may_go_elsewhere(service: FakeWeChat, tmp_path: Path) 
     service.stored = {"a": JPEG, "b": JPEG}
 
     async with client_of(service) as client:
-        items = ["a", Download("b", to=tmp_path / "other")]
+        items: list[str | Download] = ["a", Download("b", to=tmp_path / "other")]
         async with client.download_many(items, tmp_path / "here") as outcomes:
             assert all([outcome.ok async for outcome in outcomes])
 

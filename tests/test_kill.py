@@ -73,8 +73,8 @@ async def test_fault_30_killed_runs_finish_each_item_exactly_once(
     to = tmp_path / "in"
 
     async with serve(simulator) as url:
-        for lines in (1, 7, 20, 33):
-            kill_after(start(url, to, list(contents)), lines)
+        for outcomes in (1, 7, 20, 33):
+            kill_after(start(url, to, list(contents)), outcomes)
         with start(url, to, list(contents)) as last:
             told = last.stdout.read() if last.stdout else ""
 

@@ -295,8 +295,8 @@ class Download:
     key: object = attrs.field(default=None, kw_only=True)
 
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+Item = TypeVar("Item", covariant=True)
+Result = TypeVar("Result", covariant=True)
 
 
 @attrs.frozen

@@ -65,16 +65,16 @@ class TokenStore(Protocol):
         ...
 
 
+def _not_empty(_: object, __: object, value: str) -> None:
+    if not value:
+        raise ValueError("a token must not be empty")
+
+
 @attrs.frozen
 class StaticToken:
     """A token that never changes. When it is refused, nothing can be done."""
 
-    value: str = attrs.field(repr=False)
-
-    @value.validator
-    def _not_empty(self, _: object, value: str) -> None:
-        if not value:
-            raise ValueError("a token must not be empty")
+    value: str = attrs.field(repr=False, validator=_not_empty)
 
     async def get(self) -> str:
         return self.value
@@ -266,7 +266,7 @@ class AppToken:
         kw_only=True,
         validator=attrs.validators.in_(("stable_token", "token")),
     )
-    _cache: TokenCache = attrs.field(
+    cache: TokenCache = attrs.field(
         factory=TokenCache, init=False, eq=False, repr=False
     )
 
@@ -322,7 +322,7 @@ class CorpToken:
     corpid: str
     secret: str = attrs.field(repr=False)
     store: TokenStore | None = attrs.field(default=None, kw_only=True)
-    _cache: TokenCache = attrs.field(
+    cache: TokenCache = attrs.field(
         factory=TokenCache, init=False, eq=False, repr=False
     )
 
@@ -359,7 +359,7 @@ class BoundToken:
 
     @property
     def _cache(self) -> TokenCache:
-        return self._credential._cache
+        return self._credential.cache
 
     async def _obtain(self, rejected: str | None = None) -> AccessToken:
         store = self._credential.store
@@ -456,10 +456,12 @@ def bind(token: TokenLike, send: Send, *, scope: str) -> TokenProvider | None:
         return StaticToken(token)
     if isinstance(token, (AppToken, CorpToken)):
         return BoundToken(token, send, scope)
-    if isinstance(token, TokenProvider):
-        return token
-    if callable(token) and not inspect.isclass(token):
-        return FunctionToken(token)
+    # A class has the methods of its objects, but is none.
+    if not inspect.isclass(token):
+        if isinstance(token, TokenProvider):
+            return token
+        if callable(token):
+            return FunctionToken(token)
     raise TypeError(f"not a token, nor where to get one: {type(token).__name__}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import anyio
 from redis.asyncio import Redis
@@ -32,4 +33,4 @@ async def ask(url: str, token: AppToken, calls: int) -> None:
             sys.stdout.write(await client.token.get() + "\n")
 
 
-anyio.run(main, *sys.argv[1:])
+anyio.run(partial(main, *sys.argv[1:]))

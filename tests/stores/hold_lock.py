@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import anyio
 from redis.asyncio import Redis
@@ -25,4 +26,4 @@ async def hold(store: TokenStore) -> None:
         await anyio.sleep_forever()
 
 
-anyio.run(main, *sys.argv[1:])
+anyio.run(partial(main, *sys.argv[1:]))
