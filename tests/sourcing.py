@@ -45,9 +45,6 @@ class Pipe(io.RawIOBase):
         super().__init__()
         self._pieces = list(pieces)
 
-    def readable(self) -> bool:
-        return True
-
     def read(self, size: int = -1, /) -> bytes:
         return self._pieces.pop(0) if self._pieces else b""
 

@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 import anyio
@@ -43,17 +42,18 @@ async def sweep(
 ) -> set[bool]:
     """Interrupt a download at each of its suspensions, and tell what was there."""
     published: set[bool] = set()
-    for nth in count(1):
+    nth, reached = 0, True
+    while reached:
+        nth += 1
         final = folder / str(nth)
         with none_left_open():
             reached = await interrupted_at(partial(save, final), nth)
-        if not reached:
-            return published
-        published.add(final.exists())
-        assert os.listdir(folder) == [final.name] * final.exists()
-        assert not final.exists() or final.read_bytes() == CONTENT
+        there = final.exists()
+        assert os.listdir(folder) == [final.name] * there
+        assert not there or final.read_bytes() == CONTENT
+        published |= {there} if reached else set()
         final.unlink(missing_ok=True)
-    raise AssertionError
+    return published
 
 
 async def test_a_cancelled_download_leaves_nothing_or_all(tmp_path: Path) -> None:

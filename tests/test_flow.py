@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -353,15 +352,15 @@ async def test_cancelled_anywhere_nothing_is_left_open(
     temporary: Path, size: int | None
 ) -> None:
     """Fault 25: cancelled at any await, temporary files and generators are closed."""
-    for nth in count(1):
+    nth, reached = 0, True
+    while reached:
+        nth += 1
         pieces = Patient(b"x" * 64, b"y" * 64)
         work = partial(read_from, pieces, size=size, file_io="thread")
         with none_left_open():
             reached = await cancelled_at(work, nth)
         assert os.listdir(temporary) == []
         assert pieces.begun == pieces.ended
-        if not reached:
-            break
 
     assert nth > 2
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import io
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -272,11 +271,11 @@ async def test_memory_cannot_change_its_length(file_io: FileIO) -> None:
 
 
 async def sweep(source: Any, work: Any, interrupted_at: Any) -> None:
-    for nth in count(1):
+    nth, reached = 0, True
+    while reached:
+        nth += 1
         with none_left_open():
             reached = await interrupted_at(work, nth)
-        if not reached:
-            return
         assert source.tell() in (3, len(CONTENT))
         source.seek(3)
 
@@ -310,10 +309,11 @@ async def test_a_torn_reading_of_a_path_leaves_nothing(tmp_path: Path) -> None:
 
 
 async def sweep_path(work: Any, interrupted_at: Any) -> None:
-    for nth in count(1):
+    nth, reached = 0, True
+    while reached:
+        nth += 1
         with none_left_open():
-            if not await interrupted_at(work, nth):
-                return
+            reached = await interrupted_at(work, nth)
 
 
 async def test_a_cancelled_reading_of_an_awaited_file_puts_it_back(
@@ -323,11 +323,11 @@ async def test_a_cancelled_reading_of_an_awaited_file_puts_it_back(
     (tmp_path / "cat.jpg").write_bytes(CONTENT)
 
     async with await anyio.open_file(tmp_path / "cat.jpg", "rb") as file:
-        for nth in count(1):
+        nth, reached = 0, True
+        while reached:
+            nth += 1
             await file.seek(3)
             reached = await cancelled_at(partial(read_from, file), nth)
             assert await file.tell() in (3, len(CONTENT))
-            if not reached:
-                break
 
     assert nth > 10
