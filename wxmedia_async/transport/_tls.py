@@ -68,6 +68,7 @@ async def encrypted(
         ValueError: The name of the server is none.
     """
     try:
+        _check_name(server_name)
         tls = context.wrap_socket(
             sock,
             server_hostname=server_name,
@@ -86,6 +87,13 @@ async def encrypted(
         tls.close()
         raise
     return tls
+
+
+def _check_name(name: str) -> None:
+    # ssl finds out too late: it has taken the socket by then, and loses it.
+    if not name or "\0" in name:
+        raise ValueError(f"{name!r} cannot be in a certificate")
+    name.encode("idna")
 
 
 async def _handshake(tls: ssl.SSLSocket, waiter: Waiter) -> None:
