@@ -50,6 +50,9 @@ from .transport._lanes import LaneTransport
 from .transport._own import OwnTransport
 from .transport._proxies import proxy_mounts
 
+# Well below the 1 024 descriptors that a process has by default.
+_OPEN_SOURCES = 256
+
 _USER_AGENT = {"User-Agent": "wxmedia_async"}
 
 
@@ -135,6 +138,7 @@ class MediaClient:
             deadline=deadline,
             file_io=file_io,
             lifetime=Lifetime(),
+            open_sources=anyio.Semaphore(_OPEN_SOURCES),
             reuse=_reuse(upload_cache, token, account),
         )
         self._session = _with_token(session, token)

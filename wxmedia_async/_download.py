@@ -31,6 +31,8 @@ async def save(
     *publishing* is called right before a file appears under its final name.
     """
 
+    session.lifetime.check()
+
     async def to_file(transfer: Transfer) -> SavedMedia:
         assert isinstance(target, Target)
         reporter.begin(None)

@@ -295,12 +295,12 @@ class Download:
     key: object = attrs.field(default=None, kw_only=True)
 
 
-Item = TypeVar("Item", covariant=True)
-Result = TypeVar("Result", covariant=True)
+Item_co = TypeVar("Item_co", covariant=True)
+Result_co = TypeVar("Result_co", covariant=True)
 
 
 @attrs.frozen
-class Outcome(Generic[Item, Result]):
+class Outcome(Generic[Item_co, Result_co]):
     """
     What became of one item of a batch: a result or an error, never both.
 
@@ -322,10 +322,10 @@ class Outcome(Generic[Item, Result]):
         skipped: Whether the manifest or a cache had its result already.
     """
 
-    item: Item
+    item: Item_co
     key: object
     index: int
-    result: Result | None = None
+    result: Result_co | None = None
     error: Exception | None = None
     attempts: int = 0
     elapsed: float = 0.0
@@ -336,7 +336,7 @@ class Outcome(Generic[Item, Result]):
         """Whether there is a result."""
         return self.error is None
 
-    def unwrap(self) -> Result:
+    def unwrap(self) -> Result_co:
         """Return the result, or raise the error."""
         if self.error is not None:
             raise self.error

@@ -104,6 +104,11 @@ class Session:
 
     A slot is held for one exchange only, and never while waiting for a token
     or for another exchange. So any number of slots, even one, is enough.
+
+    Attributes:
+        open_sources: Leave to have a source open. Its length must be known
+            before there is a slot, and thousands of uploads that wait for one
+            must not use up the descriptors of the process.
     """
 
     http: httpx.AsyncClient
@@ -117,6 +122,7 @@ class Session:
     deadline: float | None
     file_io: FileIO
     lifetime: Lifetime
+    open_sources: anyio.Semaphore
     reuse: Reuse | None = None
 
     async def run(

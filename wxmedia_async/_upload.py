@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -33,10 +34,14 @@ async def upload(
     reporter: Reporter,
 ) -> UploadedMedia:
     """Send one source, as `MediaClient.upload` promises."""
+    session.lifetime.check()
     limit = _limit(session.platform, type)
-    async with open_source(
-        source, size=size, limit=limit.max_bytes, file_io=session.file_io
-    ) as opened:
+    async with (
+        session.open_sources,
+        open_source(
+            source, size=size, limit=limit.max_bytes, file_io=session.file_io
+        ) as opened,
+    ):
         _check_size(opened.size, limit, wecom=session.platform.wecom)
         envelope = _envelope(opened, type, filename, content_type, limit)
         body = MultipartBody(envelope, opened, reporter)
@@ -148,7 +153,7 @@ class _Pass(AsyncIterator[bytes]):
 def _limit(platform: Platform, type: str) -> Limit:
     """Return what the platform accepts; without limits the server decides."""
     if not platform.limits:
-        return Limit(platform.max_bytes, min_bytes=0)
+        return Limit(sys.maxsize, min_bytes=0)
     limit = platform.limits.get(type)
     if limit is None:
         # https://developer.work.weixin.qq.com/document/path/90313
