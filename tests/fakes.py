@@ -82,6 +82,8 @@ class FakeWeChat(httpx.AsyncBaseTransport):
         gate: Requests wait here, where there is one.
 
         in_flight: Exchanges now, from the request to the closed reply.
+
+        bodies: Of the requests that were read whole, in order.
     """
 
     stored: dict[str, bytes] = attrs.Factory(dict)
@@ -94,6 +96,7 @@ class FakeWeChat(httpx.AsyncBaseTransport):
     peak: int = 0
     tokens: int = 0
     requests: list[httpx.Request] = attrs.Factory(list)
+    bodies: list[bytes] = attrs.Factory(list)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -114,6 +117,7 @@ class FakeWeChat(httpx.AsyncBaseTransport):
     async def _response(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request.stream, httpx.AsyncByteStream)
         body = b"".join([chunk async for chunk in request.stream])
+        self.bodies.append(body)
         if self.gate is not None:
             await self.gate.wait()
         if self.answers:
