@@ -85,7 +85,7 @@ async def test_kinds_of_sources(tmp_path: Path) -> None:
     path = tmp_path / "cat.jpg"
     path.write_bytes(JPEG)
     service = FakeWeChat()
-    sources = [JPEG, bytearray(JPEG), memoryview(JPEG), path, str(path)]
+    sources: list[Any] = [JPEG, bytearray(JPEG), memoryview(JPEG), path, str(path)]
 
     async with client_of(service) as client:
         with path.open("rb") as file:
@@ -170,7 +170,7 @@ async def test_header_injection(option: str, char: str) -> None:
     options: Any = {option: f"a{char}b"}
 
     async with client_of(service) as client:
-        with pytest.raises(ValueError, match="CR, LF|media type"):
+        with pytest.raises(ValueError, match=r"CR, LF|media type"):
             await client.upload(JPEG, **options)
 
     assert service.requests == []
