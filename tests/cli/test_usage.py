@@ -169,7 +169,11 @@ def test_as_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["wxmedia", "nonsense"])
 
     with pytest.raises(SystemExit) as exited:
-        runpy.run_module("wxmedia_async.cli", run_name="__main__")
+        # Not run_module: pytest loads the modules of its plugins by its own
+        # loader, which that cannot use.
+        runpy.run_path(
+            str(Path(_app.__file__).with_name("__main__.py")), run_name="__main__"
+        )
 
     assert exited.value.code == 2
 

@@ -2,6 +2,6 @@ from __future__ import annotations
 
 import sys
 
-from . import main
+from wxmedia_async.cli import main
 
 sys.exit(main())
