@@ -3,8 +3,10 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from tests.fakes import JPEG, FakeWeChat, client_of, error
 from wxmedia_async import (
     Adaptive,
+    MediaClient,
     RateLimited,
     RateLimiter,
     ServerBusy,
@@ -182,3 +184,25 @@ async def test_success_widens_an_adaptive_bound() -> None:
     second = await slots.acquire(0.01)
     first()
     second()
+
+
+async def test_pause_holds_those_that_wait_for_a_slot() -> None:
+    """A transfer that gets its slot during a pause gives it back, and sends nothing."""
+    gate = anyio.Event()
+    service = FakeWeChat({"ID": JPEG}, answers=[error(45011)], gate=gate)
+    failures: list[RateLimited] = []
+
+    async def read(client: MediaClient) -> None:
+        with pytest.raises(RateLimited) as info:
+            await client.read("ID")
+        failures.append(info.value)
+
+    async with client_of(service, max_concurrency=1, deadline=5.0) as client:
+        async with anyio.create_task_group() as reads:
+            for _ in range(5):
+                reads.start_soon(read, client)
+            await anyio.wait_all_tasks_blocked()
+            gate.set()
+
+    assert len(failures) == 5
+    assert len(service.requests) == 1

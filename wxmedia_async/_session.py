@@ -246,8 +246,25 @@ class Session:
 
     @asynccontextmanager
     async def _slot(self, transfer: Transfer) -> AsyncGenerator[None]:
-        """Hold a slot. The deadline stands still while we wait for it."""
-        await self.slots.end_of_pause(transfer.time_left())
+        """Hold a slot."""
+        release = await self._acquired(transfer)
+        transfer.began = anyio.current_time()
+        try:
+            yield
+        finally:
+            release()
+
+    async def _acquired(self, transfer: Transfer) -> Callable[[], None]:
+        while True:
+            await self.slots.end_of_pause(transfer.time_left())
+            release = await self._free_slot(transfer)
+            if not self.slots.paused:
+                return release
+            # The pause began while this one waited for its slot.
+            release()
+
+    async def _free_slot(self, transfer: Transfer) -> Callable[[], None]:
+        """Take a slot. The deadline stands still while we wait for it."""
         left = transfer.time_left()
         transfer.scope.deadline = math.inf
         transfer.hopeless = True  # the bound on this wait is on all of it
@@ -256,11 +273,7 @@ class Session:
         finally:
             transfer.scope.deadline = anyio.current_time() + left
         transfer.hopeless = False
-        transfer.began = anyio.current_time()
-        try:
-            yield
-        finally:
-            release()
+        return release
 
     @asynccontextmanager
     async def _sent(

@@ -61,6 +61,11 @@ class Slots:
         """Start no further exchange for *seconds*: WeChat wants fewer calls."""
         self._resumes = max(self._resumes, anyio.current_time() + seconds)
 
+    @property
+    def paused(self) -> bool:
+        """Whether no exchange may start now."""
+        return self._resumes > anyio.current_time()
+
     async def end_of_pause(self, allowed: float) -> None:
         """
         Wait until exchanges may start again.
