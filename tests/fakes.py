@@ -53,6 +53,8 @@ class Pieces(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for start in range(0, len(self.content), self.size):
             await anyio.lowlevel.checkpoint()
+            if self.closed:
+                raise httpx.ReadError("the connection is closed")
             yield self.content[start : start + self.size]
         if self.fails is not None:
             raise self.fails
