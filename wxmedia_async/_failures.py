@@ -6,9 +6,11 @@ import ssl
 from collections.abc import Collection, Iterator
 
 import httpx
+import idna
 
 from ._errors import (
     MediaError,
+    ServerBusy,
     TransferError,
     TransferTimeout,
     Truncated,
@@ -26,12 +28,21 @@ _WENT_AWAY = (
     "incomplete",
 )
 
-HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
-"""All that httpx raises on purpose: the three trees have no common root."""
+HTTPX_ERRORS = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    idna.IDNAError,
+)
+"""
+All that httpx raises: its three trees have no common root.
+
+And what it lets through where a redirect leads to a host that is no name.
+"""
 
 
 def translated(
-    error: httpx.HTTPError | httpx.InvalidURL | httpx.StreamError,
+    error: httpx.HTTPError | httpx.InvalidURL | httpx.StreamError | idna.IDNAError,
     *,
     host: str,
     phase: str,
@@ -70,6 +81,8 @@ def _ours(
     received: int,
     expected: int | None,
 ) -> MediaError:
+    if isinstance(error, httpx.HTTPStatusError):
+        return _status_error(error.response.status_code, told)
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)):
         phase = "connect"
     if isinstance(error, httpx.PoolTimeout):
@@ -79,10 +92,19 @@ def _ours(
         return TransferTimeout(f"timed out {where}: {told}", phase=phase)
     if isinstance(error, httpx.RemoteProtocolError):
         return _protocol_error(told, where, phase, received, expected)
+    if isinstance(error, idna.IDNAError):
+        return UnexpectedReply(f"a redirect to no host, {where}: {told}")
     failure = TransferError(f"failed {where}: {told}", phase=phase)
     if _is_hopeless(error):
         failure.retryable = False
     return failure
+
+
+def _status_error(status: int, told: str) -> MediaError:
+    """A hook of the user's has called `raise_for_status()` before we could look."""
+    if status == 429 or status >= 500:
+        return ServerBusy(told, status=status)
+    return UnexpectedReply(told, status=status)
 
 
 def _protocol_error(
@@ -123,8 +145,13 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _without_request(error: Exception, told: str) -> Exception:
     """The original holds the request, and its traceback the frames that sent it."""
+    # Some kinds are not made of a text alone.
     if isinstance(error, httpx.StreamError):
         return httpx.StreamError(told)
+    if isinstance(error, httpx.HTTPStatusError):
+        return httpx.HTTPError(told)
+    if isinstance(error, idna.IDNAError):
+        return idna.IDNAError(told)
     for cls in type(error).__mro__:
         if cls.__module__.partition(".")[0] == "httpx":
             return cls(told)  # type: ignore[no-any-return]
