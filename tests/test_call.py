@@ -203,16 +203,31 @@ async def test_long_reply() -> None:
             await client.call("GET", "/cgi-bin/user/get")
 
 
-async def test_path() -> None:
-    """A path that begins with no slash is refused before any request."""
+@pytest.mark.parametrize(
+    "path",
+    ["cgi-bin/getcallbackip", "http://a.cn/", "", "/a?b=c", "/a#b", "/a\r\nb", "/a\0"],
+)
+async def test_path(path: str) -> None:
+    """What is more or less than a path is refused before any request."""
     service = FakeWeChat()
 
     async with client_of(service) as client:
-        for path in ("cgi-bin/getcallbackip", "http://example.com/", ""):
-            with pytest.raises(ValueError, match="slash"):
-                await client.call("GET", path)
+        with pytest.raises(ValueError, match="a path"):
+            await client.call("GET", path)
 
     assert service.requests == []
+
+
+async def test_path_stays_on_the_host() -> None:
+    """A path never leads to another host, whatever it looks like."""
+    service = FakeWeChat(answers=[said({})])
+
+    async with client_of(service) as client:
+        await client.call("GET", "//example.com/a b")
+
+    [request] = service.requests
+    assert request.url.host == "wechat.test"
+    assert request.url.raw_path.startswith(b"//example.com/a%20b?access_token=")
 
 
 async def test_after_close() -> None:

@@ -20,8 +20,7 @@ async def call(
     params: Mapping[str, str] | None,
 ) -> dict[str, object]:
     """Send one call, as `MediaClient.call` promises."""
-    if not path.startswith("/"):
-        raise ValueError("a path begins with a slash")
+    _check_path(path)
     repeatable = method.upper() in ("GET", "HEAD")
     exchange = Exchange(
         method=method, path=path, params=params or {}, json=json, repeatable=repeatable
@@ -39,3 +38,10 @@ async def call(
         return "not tried again: WeChat may have carried it out"
 
     return await session.run(attempt, obstacle=obstacle)
+
+
+def _check_path(path: str) -> None:
+    if not path.startswith("/"):
+        raise ValueError("a path begins with a slash")
+    if set(path) & {"?", "#"} or not path.isprintable():
+        raise ValueError("a path is no more than that; what follows a ? is params")
