@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
@@ -343,6 +343,7 @@ class Session:
 
     def _link_request(self, transfer: Transfer, url: str) -> httpx.Request:
         link = _parsed(url)
+        transfer.host = ""  # none of ours, if it cannot be reached
         extensions = self._extensions() | {"may_resend": transfer.may_resend}
         if link.userinfo or not same_origin(link, httpx.URL(self.hosts.current)):
             host = link.raw_host.decode("ascii")
@@ -409,8 +410,9 @@ def _known(transfer: Transfer) -> tuple[str, ...]:
 
 
 def _parsed(url: str) -> httpx.URL:
-    try:
-        return httpx.URL(url)
-    except httpx.InvalidURL:
-        pass
+    # A host is decoded when it is asked for, and may turn out to be no name.
+    with suppress(httpx.InvalidURL, UnicodeError):
+        link = httpx.URL(url)
+        if link.host:
+            return link
     raise UnsafeURL("WeChat named a link that is no URL")
