@@ -4,6 +4,7 @@ import ssl
 import traceback
 
 import httpx
+import idna
 import pytest
 
 from wxmedia_async import (
@@ -215,6 +216,14 @@ def test_error_of_another_transport() -> None:
 
     assert type(ours) is TransferError
     assert type(ours.__cause__) is httpx.ReadError
+
+
+def test_redirect_to_no_host() -> None:
+    """Fault 15: what httpx lets through about a redirect's host is ours as well."""
+    ours = translated(idna.IDNAError("codepoint"), host="h", phase="send")
+
+    assert isinstance(ours, UnexpectedReply)
+    assert type(ours.__cause__) is idna.IDNAError
 
 
 def test_unverified_certificate_by_context() -> None:

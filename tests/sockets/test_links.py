@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 import anyio
+import attrs
 import httpx
 import pytest
 
@@ -17,7 +18,12 @@ from tests.sockets.server import (
     routes,
     whole,
 )
-from wxmedia_async import UnexpectedReply, UnsafeURL
+from wxmedia_async import (
+    OFFICIAL_ACCOUNT,
+    TransferError,
+    UnexpectedReply,
+    UnsafeURL,
+)
 from wxmedia_async._wire import addresses
 
 MEDIA = "/cgi-bin/media/get"
@@ -105,6 +111,7 @@ async def test_link_takes_nothing_of_ours_along() -> None:
         pytest.param("//203.205.137.89/x", id="no-scheme"),
         pytest.param("http://[::1/x", id="no-url"),
         pytest.param("http://router/x", id="one-label"),
+        pytest.param("http://xn--a.test/x", id="no-name"),
     ],
 )
 async def test_link_that_must_not_be_followed(url: str, tmp_path: Path) -> None:
@@ -214,6 +221,48 @@ async def test_name_that_changes_its_address(monkeypatch: pytest.MonkeyPatch) ->
     assert checked == ["video.test is 127.0.0.1"]
     assert names.asked == ["video.test"]
     assert outer.requests[0].header("host") == f"video.test:{outer.port}"
+
+
+async def test_link_that_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch, refusing: str
+) -> None:
+    """Fault 1: a dead link is no reason to leave the host that named it."""
+    monkeypatch.setattr(addresses, "check_link", lambda *link: None)
+    monkeypatch.setattr(addresses, "check_address", lambda *address, host: None)
+    with (
+        Server(always(link(f"{refusing}/v"))) as server,
+        Server(always(whole())) as other,
+    ):
+        platform = attrs.evolve(OFFICIAL_ACCOUNT, hosts=(server.url, other.url))
+        async with client_to(server, platform=platform, base_url=None) as client:
+            with pytest.raises(TransferError, match="while connecting") as info:
+                await client.read("ID")
+
+    assert info.value.attempts == 4
+    assert len(server.requests) == 4
+    assert other.connections == 0
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        pytest.param("http://[::1", id="no-url"),
+        pytest.param("http://xn--a.test/", id="no-name"),
+        pytest.param("file:///etc/passwd", id="file"),
+    ],
+)
+async def test_redirect_to_nowhere(location: str) -> None:
+    """Fault 16: a redirect that names no host is an error of ours, like any other."""
+    with Server() as server:
+        server.scripts = [
+            routes({MEDIA: link(f"{server.url}/v"), "/v": moved(location)})
+        ]
+        async with client_to(server) as client:
+            with pytest.raises((UnexpectedReply, UnsafeURL)) as info:
+                await client.read("ID")
+
+    assert info.value.attempts == 1
+    assert len(server.requests) == 2
 
 
 async def test_link_needs_no_slot_of_its_own() -> None:
