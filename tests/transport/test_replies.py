@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import anyio
@@ -215,11 +216,9 @@ async def test_endless_head(transport: SocketTransport, wire: bytes) -> None:
 
     def endless(peer: Peer) -> None:
         peer.request()
-        try:
+        with contextlib.suppress(ConnectionError):
             peer.send(wire)
             peer.until_closed()
-        except ConnectionError:
-            pass
 
     with serving(endless) as server:
         with pytest.raises(httpx.RemoteProtocolError):

@@ -37,6 +37,11 @@ class Body(httpx.AsyncByteStream):
     _ready: Pieces = attrs.field(default=(), init=False)
     _open: bool = attrs.field(default=True, init=False)
 
+    @property
+    def settled(self) -> bool:
+        """Whether all has come, and nothing is left to be closed."""
+        return not self._open and not self._ready
+
     def begin(self, rest: memoryview) -> None:
         """Take what came along with the head."""
         if rest:

@@ -53,19 +53,25 @@ def replaced() -> bool:
     the one of `AsyncHTTPTransport`.
     """
     return not (
-        _is_original(httpcore.AsyncConnectionPool.handle_async_request)
-        and _is_original(httpx.AsyncHTTPTransport.handle_async_request)
+        is_original(httpcore.AsyncConnectionPool.handle_async_request)
+        and is_original(httpx.AsyncHTTPTransport.handle_async_request)
     )
 
 
 _HOMES = {
     module.__file__
     for name, module in sys.modules.items()
-    if name in ("httpcore._async.connection_pool", "httpx._transports.default")
+    if name
+    in (
+        "httpcore._async.connection_pool",
+        "httpx._client",
+        "httpx._transports.default",
+    )
 }
 
 
-def _is_original(method: Callable[..., Any]) -> bool:
+def is_original(method: Callable[..., Any]) -> bool:
+    """Tell whether a method is the one that httpx or httpcore has written."""
     # Where its code stands, and not which object it is: this module may be
     # imported while a mock is in place.
     code = getattr(method, "__code__", None)

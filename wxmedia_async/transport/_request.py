@@ -132,7 +132,8 @@ def _special(headers: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
 
 
 def _head(request: httpx.Request, headers: list[tuple[bytes, bytes]]) -> bytes:
-    line = b"%b %b HTTP/1.1" % (request.method.encode(), request.url.raw_path)
+    target = request.extensions.get("target") or request.url.raw_path
+    line = b"%b %b HTTP/1.1" % (request.method.encode(), target)
     lines = [line, *[name + b": " + value for name, value in headers], b"\r\n"]
     head = b"\r\n".join(lines)
     # The line feeds are counted, since a header that holds a whole other one

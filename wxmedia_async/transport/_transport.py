@@ -46,6 +46,8 @@ class SocketTransport(httpx.AsyncBaseTransport):
         ``sni_hostname``: The name to expect in the certificate, in place of
             the host.
 
+        ``target``: What to ask for, in place of the URL's path and query.
+
         ``guard_address``: Called with each IP address of the host before any is
             connected to, and with the one that a kept-alive connection leads
             to. What it raises ends the request, unchanged.

@@ -1,0 +1,84 @@
+"""When a request may skip the client that it belongs to."""
+
+from __future__ import annotations
+
+import logging
+
+import httpx
+
+from ._own import OwnTransport, is_original
+
+# pyright: reportPrivateUsage=false
+# httpx tells by attributes only whether its client is in its first state, and
+# asking by its properties costs as much as what is to be saved.
+
+_NOTHING = httpx.ByteStream(b"")
+
+_logger = logging.getLogger("httpx")
+
+
+class Shortcut:
+    """
+    Sends requests of a client right to its transport, while nobody can tell.
+
+    Most of what a client does for a request is to ask for hooks, auth, mounts,
+    cookies and redirects. Where there are none of these, and nobody has
+    replaced a method of the client, its transport gives the same reply.
+
+    Args:
+        http: The client, just made.
+
+        transport: Its transport.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, transport: OwnTransport) -> None:
+        self._http = http
+        self._transport = transport
+        self._headers = http.headers.raw
+        self._kept = [
+            (name, value)
+            for name, value in self._headers
+            if name.lower() not in (b"accept", b"accept-encoding")
+        ]
+
+    def is_open(self) -> bool:
+        """Tell whether the short way gives what the long one would."""
+        http = self._http
+        return (
+            http._transport is self._transport
+            and http._auth is None
+            and not http._mounts
+            and not any(http._event_hooks.values())
+            and not http._params
+            and not http._cookies.jar._cookies  # type: ignore[attr-defined]  # of the standard library
+            and http._headers.raw == self._headers
+            and is_original(httpx.AsyncClient._transport_for_url)
+            and is_original(httpx.AsyncClient.send)
+            and not _logger.isEnabledFor(logging.INFO)
+            and self._transport.chosen() is self._transport.sockets
+        )
+
+    def request(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: dict[str, str],
+        body: httpx.AsyncByteStream | None,
+        extensions: dict[str, object],
+    ) -> httpx.Request:
+        """Make what the client would make, whose own headers are known."""
+        host = url.netloc
+        named = [(name.encode(), value.encode()) for name, value in headers.items()]
+        return httpx.Request(
+            method,
+            url,
+            headers=[(b"Host", host), *self._kept, *named],
+            stream=body or _NOTHING,
+            extensions=extensions,
+        )
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """Send *request*; the reply's body is yet to be read."""
+        response = await self._transport.sockets.handle_async_request(request)
+        response.request = request
+        return response
