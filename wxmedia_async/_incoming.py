@@ -144,5 +144,7 @@ async def _media(session: Session, reply: Reply) -> replies.Media:
 
 
 def _whole(media: replies.Media, reply: Reply, wanted: Wanted) -> WholeMedia:
+    if reply.head.status != _OK:
+        raise UnexpectedReply("a part, all was asked for", status=reply.head.status)
     reply.check_size(wanted.max_bytes)
     return WholeMedia(media.content_type, media.filename, wanted.max_bytes, reply)

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import anyio
 
-from ._errors import MediaError, UnexpectedReply
+from ._errors import MediaError, Truncated, UnexpectedReply
 from ._files import Part
 from ._reply import Reply
 from ._session import Session, Transfer
@@ -27,6 +27,12 @@ def part_size(reply: Reply, part: ByteRange) -> int:
     if size is None:
         raise UnexpectedReply("not the part asked for", status=reply.head.status)
     return size
+
+
+def _check_whole(part: ByteRange, received: int) -> None:
+    """A part may announce fewer bytes than its range, or no number at all."""
+    if received < len(part):
+        raise Truncated(expected=len(part), received=received)
 
 
 class MediaInParts:
@@ -58,16 +64,18 @@ class MediaInParts:
         self._parts = ranges.parts(size)
         self._open = AsyncExitStack()
         self._reply: Reply | None = None
+        self._piece = ByteRange(0, 0)
 
     async def chunk(self) -> bytes:
         """Return the next bytes; none at the end."""
         while self.received < self.size:
             if self._reply is None:
                 await self._open_next()
-            elif chunk := await self._reply.chunk(ranges.LONGEST):
+            elif chunk := await self._reply.chunk(len(self._piece)):
                 self.received += len(chunk)
                 return chunk
             else:
+                _check_whole(self._piece, self._reply.received)
                 await self.aclose()
         return b""
 
@@ -97,12 +105,12 @@ class MediaInParts:
         self._transfer.hopeless = False
 
     async def _open_next(self) -> None:
-        piece = next(self._parts)
-        exchange = self._wanted.exchange(piece)
+        self._piece = next(self._parts)
+        exchange = self._wanted.exchange(self._piece)
         self._reply = await self._open.enter_async_context(
             self._session.exchange(self._transfer, exchange)
         )
-        await self._check(self._reply, piece)
+        await self._check(self._reply, self._piece)
 
     async def _save(
         self, piece: ByteRange, part: Part, moved: Callable[[], None]
@@ -117,6 +125,7 @@ class MediaInParts:
                         done += len(chunk)
                         self.received += len(chunk)
                         moved()
+                    _check_whole(piece, done)
                 except BaseException:
                     self.received -= done
                     raise
