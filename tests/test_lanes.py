@@ -322,6 +322,7 @@ async def test_httpcore_may_pause() -> None:
     network = LaneTransport(verify=CONTEXT)._make_lane().network
     before = anyio.current_time()
 
-    await network.sleep(0.001)
+    await network.sleep(0.02)
 
-    assert anyio.current_time() - before >= 0.001
+    # uvloop's clock counts whole milliseconds.
+    assert anyio.current_time() - before >= 0.01

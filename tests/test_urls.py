@@ -6,7 +6,7 @@ from types import FunctionType
 import httpx
 import pytest
 
-from wxmedia_async._urls import SecretURL, joined, redacted_url, same_origin
+from wxmedia_async._urls import SecretURL, api_url, redacted_url, same_origin
 
 TOKEN = "TOKEN-that-must-never-be-seen"
 PLAIN = f"https://wechat.test/get?access_token={TOKEN}&media_id=ID"
@@ -120,9 +120,9 @@ async def test_log_of_httpx(caplog: pytest.LogCaptureFixture) -> None:
         ),
     ],
 )
-def test_joined(base: str, path: str, params: dict[str, str], expected: str) -> None:
+def test_api_url(base: str, path: str, params: dict[str, str], expected: str) -> None:
     """Fault 17: whatever a parameter holds stays one parameter."""
-    url = joined(base, path, params)
+    url = str(httpx.URL(api_url(base, path, params)))
 
     assert url == expected
     assert dict(httpx.URL(url).params) == params

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Protocol
 
 import anyio
@@ -26,7 +27,7 @@ class Bound(Protocol):
         ...
 
     def failed(self, failure: MediaError, began: float) -> None:
-        """Take note of one that failed, and of when it began."""
+        """Take note of one that failed, and of when it began, by `time.monotonic`."""
         ...
 
 
@@ -71,7 +72,7 @@ class AdaptiveBound:
         if not isinstance(failure, (ServerBusy, RateLimited, TransferTimeout)):
             return
         if began > self._last_cut:
-            self._last_cut = anyio.current_time()
+            self._last_cut = time.monotonic()
             self._set(max(self._slots * _CUT, self._low))
 
     def _set(self, slots: float) -> None:

@@ -49,6 +49,7 @@ from ._wanted import Wanted
 from .transport._lanes import LaneTransport
 from .transport._own import OwnTransport
 from .transport._proxies import proxy_mounts
+from .transport._shortcut import Shortcut
 
 # Well below the 1 024 descriptors that a process has by default.
 _OPEN_SOURCES = 256
@@ -126,16 +127,21 @@ class MediaClient:
         if file_io not in ("inline", "thread"):
             raise ValueError("file_io is either 'inline' or 'thread'")
         urls = platform.hosts if base_url is None else (_checked(base_url),)
+        owns_http = http is None
+        shortcut: Shortcut | None = None
+        if http is None:
+            http, shortcut = _own_http(verify)
         session = Session(
-            http=_own_http(verify) if http is None else http,
-            owns_http=http is None,
+            http=http,
+            owns_http=owns_http,
+            shortcut=shortcut,
             hosts=Hosts(urls),
             platform=platform,
             slots=Slots(bound_for(max_concurrency), limiter_for(rate)),
             tokens=None,
             policy=retry,
             timeout=_timeout(timeout),
-            deadline=deadline,
+            deadline=_deadline(deadline),
             file_io=file_io,
             lifetime=Lifetime(),
             open_sources=anyio.Semaphore(_OPEN_SOURCES),
@@ -202,11 +208,12 @@ class MediaClient:
         if not isinstance(timeout, _Unchanged):
             session = attrs.evolve(session, timeout=_timeout(timeout))
         if not isinstance(deadline, _Unchanged):
-            session = attrs.evolve(session, deadline=deadline)
+            session = attrs.evolve(session, deadline=_deadline(deadline))
         if not isinstance(retry, _Unchanged):
             session = attrs.evolve(session, policy=retry)
         if not isinstance(token, _Unchanged):
-            session = _with_token(session, token)
+            reuse = session.reuse and session.reuse.of_account(token)
+            session = _with_token(attrs.evolve(session, reuse=reuse), token)
         child = object.__new__(type(self))
         child._session, child._is_child = session, True
         return child
@@ -483,15 +490,17 @@ def _with_token(session: Session, token: TokenLike) -> Session:
     return attrs.evolve(session, tokens=provider)
 
 
-def _own_http(verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
+def _own_http(
+    verify: ssl.SSLContext | bool,
+) -> tuple[httpx.AsyncClient, Shortcut]:
     context = httpx.create_ssl_context(verify=verify)
     mounts = {
         pattern: None if proxy is None else LaneTransport(verify=context, proxy=proxy)
         for pattern, proxy in proxy_mounts(getproxies()).items()
     }
-    return httpx.AsyncClient(
-        transport=OwnTransport(verify=context), mounts=mounts, headers=_USER_AGENT
-    )
+    transport = OwnTransport(verify=context)
+    http = httpx.AsyncClient(transport=transport, mounts=mounts, headers=_USER_AGENT)
+    return http, Shortcut(http, transport)
 
 
 def _target(
@@ -511,11 +520,26 @@ def _reuse(
 def _timeout(timeout: float | httpx.Timeout) -> httpx.Timeout:
     if isinstance(timeout, httpx.Timeout):
         return timeout
-    return httpx.Timeout(timeout, pool=None)
+    return httpx.Timeout(_positive(timeout, "timeout"), pool=None)
+
+
+def _deadline(deadline: float | None) -> float | None:
+    return None if deadline is None else _positive(deadline, "deadline")
+
+
+def _positive(seconds: float, name: str) -> float:
+    if not seconds > 0:  # which NaN is not either
+        raise ValueError(f"{name} is a positive number of seconds")
+    return seconds
 
 
 def _checked(base_url: str) -> str:
-    url = httpx.URL(base_url)
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"base_url is no URL: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError("base_url begins with http:// or https:// and a host")
+    if url.query or url.fragment:
+        raise ValueError("base_url ends with a host or a path")
     return base_url

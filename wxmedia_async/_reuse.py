@@ -58,6 +58,12 @@ class Reuse:
             await self._cache.save(key, sent)
             return sent
 
+    def of_account(self, token: TokenLike) -> Reuse | None:
+        """Share the cache with another account; None where it has no name."""
+        if not isinstance(token, (AppToken, CorpToken)):
+            return None
+        return Reuse(self._cache, account_of(token, None))
+
     async def _key(self, source: OpenSource, type: str) -> str:
         digest = hashlib.sha256(f"{self._account}\0{type}\0".encode())
         if source.fileno is not None:

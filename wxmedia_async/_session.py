@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import anyio
 import attrs
@@ -33,7 +34,7 @@ from ._reuse import Reuse
 from ._slots import Slots
 from ._speed import within_window
 from ._tokens import TokenCall, TokenProvider
-from ._urls import SecretURL, joined, same_origin
+from ._urls import SecretURL, api_url, same_origin, with_defaults
 from ._wire import addresses, replies
 
 T = TypeVar("T")
@@ -62,6 +63,32 @@ class Exchange:
     body: httpx.AsyncByteStream | None = attrs.field(default=None, repr=False)
     json: object = attrs.field(default=None, repr=False)
     repeatable: bool = True
+
+
+SendRequest = Callable[[httpx.Request], Awaitable[httpx.Response]]
+
+
+class ShortWay(Protocol):
+    """Past the httpx client, while nobody could tell."""
+
+    def is_open(self) -> bool:
+        """Tell whether it gives what the long way would."""
+        ...
+
+    def request(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: dict[str, str],
+        body: httpx.AsyncByteStream | None,
+        extensions: dict[str, object],
+    ) -> httpx.Request:
+        """Make a request as the client would."""
+        ...
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """Send it."""
+        ...
 
 
 Obstacle = Callable[[MediaError], str | None]
@@ -124,6 +151,7 @@ class Session:
     lifetime: Lifetime
     open_sources: anyio.Semaphore
     reuse: Reuse | None = None
+    shortcut: ShortWay | None = None
 
     async def run(
         self,
@@ -160,11 +188,13 @@ class Session:
     ) -> AsyncGenerator[Reply]:
         """Send *exchange* with a token and a slot; the slot covers the block."""
         transfer.token = await self._token(transfer)
-        async with self._slot(transfer):
-            request = self._api_request(transfer, exchange)
-            secrets = _known(transfer)
-            async with self._sent(request, self._send_ours, secrets) as reply:
+        release = await self._slot(transfer)
+        try:
+            request, send = self._api_request(transfer, exchange)
+            async with self._sent(request, send, _known(transfer)) as reply:
                 yield reply
+        finally:
+            release()
 
     @asynccontextmanager
     async def follow(self, transfer: Transfer, url: str) -> AsyncGenerator[Reply]:
@@ -175,8 +205,12 @@ class Session:
             UnsafeURL: When it leads to where no public server is.
         """
         request = self._link_request(transfer, url)
-        async with self._slot(transfer), self._sent(request, self._send_bare) as reply:
-            yield reply
+        release = await self._slot(transfer)
+        try:
+            async with self._sent(request, self._send_bare) as reply:
+                yield reply
+        finally:
+            release()
 
     async def fetch_token(self, call: TokenCall) -> Mapping[str, object]:
         """Call a token endpoint. Takes no slot, so that transfers can wait for it."""
@@ -188,8 +222,8 @@ class Session:
         exchange = Exchange(
             method=call.method, path=call.path, params=call.params, json=call.json
         )
-        request = self._api_request(transfer, exchange)
-        async with self._sent(request, self._send_ours, (call.secret,)) as reply:
+        request, send = self._api_request(transfer, exchange)
+        async with self._sent(request, send, (call.secret,)) as reply:
             return await reply.json(wecom=self.platform.wecom, token_call=True)
 
     async def _tries(
@@ -244,15 +278,11 @@ class Session:
         transfer.hopeless = False
         return token
 
-    @asynccontextmanager
-    async def _slot(self, transfer: Transfer) -> AsyncGenerator[None]:
-        """Hold a slot."""
-        release = await self._acquired(transfer)
-        transfer.began = anyio.current_time()
-        try:
-            yield
-        finally:
-            release()
+    async def _slot(self, transfer: Transfer) -> Callable[[], None]:
+        """Take a slot, and return the function that gives it back."""
+        release = self.slots.acquire_at_once() or await self._acquired(transfer)
+        transfer.began = time.monotonic()
+        return release
 
     async def _acquired(self, transfer: Transfer) -> Callable[[], None]:
         while True:
@@ -279,7 +309,7 @@ class Session:
     async def _sent(
         self,
         request: httpx.Request,
-        send: Callable[[httpx.Request], Awaitable[httpx.Response]],
+        send: SendRequest,
         secrets: Collection[str] = (),
     ) -> AsyncGenerator[Reply]:
         """Send *request*, and hold the connection until the block is left."""
@@ -290,13 +320,14 @@ class Session:
             reply = Reply(head, response, secrets)
             yield reply
         finally:
-            with anyio.CancelScope(shield=True):
-                await reply.aclose()
+            if not _is_settled(response):
+                with anyio.CancelScope(shield=True):
+                    await reply.aclose()
 
     async def _mapped(
         self,
         request: httpx.Request,
-        send: Callable[[httpx.Request], Awaitable[httpx.Response]],
+        send: SendRequest,
         secrets: Collection[str],
     ) -> httpx.Response:
         if self.http.is_closed:
@@ -320,26 +351,39 @@ class Session:
             request, stream=True, auth=None, follow_redirects=False
         )
 
-    def _api_request(self, transfer: Transfer, exchange: Exchange) -> httpx.Request:
+    def _api_request(
+        self, transfer: Transfer, exchange: Exchange
+    ) -> tuple[httpx.Request, SendRequest]:
+        """Make the request, and tell by which way it is to be sent."""
         name = getattr(self.tokens, "parameter", "access_token")
         token = {name: transfer.token} if transfer.token else {}
         transfer.host = self.hosts.current
+        url = api_url(transfer.host, exchange.path, token | dict(exchange.params))
+        extensions = self._extensions()
+        extensions["may_resend"] = (
+            transfer.may_resend if exchange.repeatable else _never
+        )
+        headers = _HEADERS | dict(exchange.headers)
+        short = self.shortcut
+        if short is not None and exchange.json is None and short.is_open():
+            body = exchange.body
+            return short.request(exchange.method, url, headers, body, extensions), (
+                short.send
+            )
         request = self.http.build_request(
             exchange.method,
-            joined(transfer.host, exchange.path, token | dict(exchange.params)),
-            headers=_HEADERS | dict(exchange.headers),
+            httpx.URL(url),
+            headers=headers,
             content=exchange.body,
             json=exchange.json,
-            extensions=self._extensions(),
-        )
-        request.extensions["may_resend"] = (
-            transfer.may_resend if exchange.repeatable else _never
+            extensions=extensions,
         )
         if exchange.body is not None:
             # httpx wraps it, and a transport that knows files would not see one.
             request.stream = exchange.body
-        request.url = SecretURL(request.url)
-        return request
+        # Parameters of the client's own take the place of those in a URL.
+        request.url = with_defaults(url, self.http.params)
+        return request, self._send_ours
 
     def _link_request(self, transfer: Transfer, url: str) -> httpx.Request:
         link = _parsed(url)
@@ -403,6 +447,11 @@ def _is_unreachable(failure: MediaError) -> bool:
 def _hindered(transfer: Transfer, failure: MediaError) -> bool:
     failure.remark = transfer.obstacle(failure)
     return failure.remark is not None
+
+
+def _is_settled(response: httpx.Response) -> bool:
+    """Tell whether its connection has been given back with its last byte."""
+    return bool(getattr(response.stream, "settled", False))
 
 
 def _known(transfer: Transfer) -> tuple[str, ...]:

@@ -31,6 +31,17 @@ class Slots:
         """The most exchanges that will ever be in flight."""
         return self._bound.highest
 
+    def acquire_at_once(self) -> Callable[[], None] | None:
+        """Take a slot that is free, where nothing else is to be waited for."""
+        if self._rate is not None or self.paused:
+            return None
+        holder = object()
+        try:
+            self._bound.limiter.acquire_on_behalf_of_nowait(holder)
+        except anyio.WouldBlock:
+            return None
+        return partial(self._bound.limiter.release_on_behalf_of, holder)
+
     async def acquire(self, timeout: float | None) -> Callable[[], None]:
         """
         Take a slot, and return the function that gives it back.
@@ -64,7 +75,8 @@ class Slots:
     @property
     def paused(self) -> bool:
         """Whether no exchange may start now."""
-        return self._resumes > anyio.current_time()
+        # Most services never want a pause, and the clock costs something.
+        return self._resumes > -math.inf and self._resumes > anyio.current_time()
 
     async def end_of_pause(self, allowed: float) -> None:
         """

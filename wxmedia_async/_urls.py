@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -62,10 +63,30 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def joined(base: str, path: str, params: Mapping[str, str]) -> str:
-    """Return the URL of an API call below *base*."""
+def api_url(base: str, path: str, params: Mapping[str, str]) -> SecretURL:
+    """Return the URL of an API call below *base*, without parsing it anew."""
+    whole = _parsed(base.rstrip("/") + path)
     query = urlencode(params, quote_via=quote, safe="")
-    return f"{base.rstrip('/')}{path}?{query}" if query else base.rstrip("/") + path
+    url = SecretURL.__new__(SecretURL)
+    # The query is encoded already, and nothing else differs from one call to
+    # the next; httpx has no way to replace it without parsing all.
+    reference = whole._uri_reference  # pyright: ignore[reportPrivateUsage]
+    url._uri_reference = reference._replace(  # pyright: ignore[reportPrivateUsage]
+        query=query or None
+    )
+    return url
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> httpx.URL:
+    return httpx.URL(text)
+
+
+def with_defaults(url: SecretURL, params: httpx.QueryParams) -> httpx.URL:
+    """Add what a client of the user's adds to each query; ours comes first."""
+    if not params:
+        return url
+    return url.copy_with(params=params.merge(url.params))
 
 
 def same_origin(one: httpx.URL, other: httpx.URL) -> bool:

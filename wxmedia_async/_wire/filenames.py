@@ -10,6 +10,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from posixpath import splitext
 from urllib.parse import unquote_to_bytes
 
@@ -59,9 +60,14 @@ _SUFFIX_OF_CONTENT = {
     "application/pdf": ".pdf",
     "application/zip": ".zip",
 }
+# Nearly all names; what follows would return them as they are, only later.
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,150}(?:\.[A-Za-z0-9]{1,10})?", re.ASCII)
+
 _SUFFIX_OF_TYPE = {"image": ".jpg", "voice": ".amr", "video": ".mp4", "thumb": ".jpg"}
 
 
+# A reply's header is looked at twice, and repeated by no other.
+@lru_cache(maxsize=16)
 def from_disposition(value: bytes | None) -> str | None:
     """
     Read the file's name from a ``Content-Disposition`` header.
@@ -85,6 +91,8 @@ def safe_name(hint: str) -> str | None:
         At most 200 bytes of UTF-8, the suffix kept; None where nothing
         remains. Safe names are returned as they are.
     """
+    if _PLAIN.fullmatch(hint) and not _DEVICE.match(hint):
+        return hint
     visible = "".join(filter(_is_visible, hint))
     component = re.split(r"[/\\]", visible)[-1]
     name = unicodedata.normalize("NFC", component).translate(_RESERVED_CHARS)
