@@ -13,9 +13,9 @@ import httpx
 # Whatever else a query holds may be a secret: a token, a vkey, a signature.
 _HARMLESS = frozenset({"appid", "corpid", "grant_type", "media_id", "type"})
 
-# Transports that build their own URL from str(request.url): the readers that
-# must get the real thing, or they would send the redaction to WeChat.
-_TRANSPORTS = ("httpx_aiohttp", "pyreqwest")
+# Readers of the text that must get the real thing: transports that build their
+# own URL of it, and would send the redaction to WeChat; mocks that match by it.
+_READERS = ("httpx_aiohttp", "pyreqwest", "respx", "pytest_httpx")
 
 
 class SecretURL(httpx.URL):
@@ -28,7 +28,7 @@ class SecretURL(httpx.URL):
 
     def __str__(self) -> str:
         caller = str(sys._getframe(1).f_globals.get("__name__", ""))  # pyright: ignore[reportPrivateUsage]
-        if caller.partition(".")[0] in _TRANSPORTS:
+        if caller.partition(".")[0] in _READERS:
             return str(httpx.URL(self))
         return redacted_url(httpx.URL(self))
 
