@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from typing import cast
 
 import anyio
@@ -53,10 +54,10 @@ class LaneTransport(httpx.AsyncBaseTransport):
         try:
             response = await _send(lane, request)
         except BaseException:
-            self._release(lane)
+            await self._release(lane)
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _LaneStream(response.stream, lambda: self._release(lane))
+        response.stream = _LaneStream(response.stream, partial(self._release, lane))
         return response
 
     async def aclose(self) -> None:
@@ -66,10 +67,15 @@ class LaneTransport(httpx.AsyncBaseTransport):
         for lane in lanes:
             await lane.transport.aclose()
 
-    def _release(self, lane: _Lane) -> None:
-        if lane in self._busy:
-            self._busy.remove(lane)
+    async def _release(self, lane: _Lane) -> None:
+        if lane not in self._busy:
+            return
+        self._busy.remove(lane)
+        if lane.is_free():
             self._idle.append(lane)
+            return
+        with anyio.CancelScope(shield=True):
+            await lane.transport.aclose()
 
     def _make_lane(self) -> _Lane:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
@@ -94,6 +100,17 @@ class LaneTransport(httpx.AsyncBaseTransport):
 class _Lane:
     transport: httpx.AsyncHTTPTransport
     network: _Network
+
+    def is_free(self) -> bool:
+        """
+        Whether its connection can serve another request, or is closed.
+
+        asyncio's Task.cancel() reaches clean-up that is shielded, and httpcore
+        then keeps the connection as one in use: who came next would wait for
+        ever.
+        """
+        connections = self.transport._pool.connections  # pyright: ignore[reportPrivateUsage]
+        return all(one.is_idle() or one.is_closed() for one in connections)
 
 
 async def _send(lane: _Lane, request: httpx.Request) -> httpx.Response:
@@ -123,7 +140,7 @@ class _LaneStream(httpx.AsyncByteStream):
     """A reply's body, which frees the lane when it is closed."""
 
     def __init__(
-        self, stream: httpx.AsyncByteStream, release: Callable[[], None]
+        self, stream: httpx.AsyncByteStream, release: Callable[[], Awaitable[None]]
     ) -> None:
         self._stream = stream
         self._release = release
@@ -135,7 +152,7 @@ class _LaneStream(httpx.AsyncByteStream):
         try:
             await self._stream.aclose()
         finally:
-            self._release()
+            await self._release()
 
 
 class _Network(httpcore.AsyncNetworkBackend):
