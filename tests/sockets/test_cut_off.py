@@ -21,6 +21,8 @@ from tests.sockets.server import (
 )
 from wxmedia_async import MediaStream, RetryPolicy, TransferError, Truncated
 
+pytestmark = pytest.mark.usefixtures("way")
+
 ONCE = RetryPolicy(attempts=1)
 CUT = whole()[:-500]
 CUT_CHUNKED = response(b"800\r\n" + JPEG[:1000], "Transfer-Encoding: chunked")

@@ -20,6 +20,8 @@ from tests.sockets.server import (
 )
 from wxmedia_async import ServerBusy, TooLarge, UnexpectedReply
 
+pytestmark = pytest.mark.usefixtures("way")
+
 IMAGE = "Content-Type: image/jpeg"
 LENGTH = f"Content-Length: {len(JPEG)}"
 LOGIN_PAGE = (f"<html>Log in to reach ?access_token={TOKEN} " * 100).encode()

@@ -26,6 +26,8 @@ from wxmedia_async import (
 )
 from wxmedia_async._wire import addresses
 
+pytestmark = pytest.mark.usefixtures("way")
+
 MEDIA = "/cgi-bin/media/get"
 
 

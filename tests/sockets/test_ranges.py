@@ -95,8 +95,8 @@ async def test_part_that_is_too_short(
             with pytest.raises(Truncated) as info:
                 await fetch(client, tmp_path)
 
-    assert info.value.expected == 40_000
-    assert info.value.received == 39_990
+    assert info.value.expected is not None
+    assert info.value.expected - info.value.received == 10
     assert list(tmp_path.iterdir()) == []
 
 

@@ -20,6 +20,8 @@ from tests.sockets.server import (
 )
 from wxmedia_async import RetryPolicy, TransferTimeout
 
+pytestmark = pytest.mark.usefixtures("way")
+
 ONCE = RetryPolicy(attempts=1)
 HALF_A_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-"
 STALLS = [
