@@ -57,8 +57,10 @@ class Stepped:
                 return
             count += 1
             if count == self.last:
+                # It strikes a moment later, and the server must not be first.
                 self.scope.cancel()
-            self.rhythm.beat()
+            else:
+                self.rhythm.beat()
             try:
                 resume, value = steps.send, (yield trap)
             except BaseException as error:  # noqa: BLE001

@@ -212,7 +212,9 @@ class Connection:
 
     def close(self) -> None:
         """Close the socket; no farewell is sent, so nothing can block."""
-        self._waiter.close()
+        # A forked child shares what its parent's loop watches, and the loop too.
+        if self.is_ours():
+            self._waiter.close()
         self._sock.close()
 
     def _broken(self, error: OSError) -> httpx.WriteError:

@@ -13,7 +13,7 @@ import httpx
 from ._connect import Address, Guard, connected, resolve
 from ._connection import Connection
 from ._origin import Origin
-from ._tls import Sessions, encrypted
+from ._tls import Sessions, encrypted, handshake
 from ._waiting import waiter_for
 
 
@@ -59,20 +59,27 @@ class Opener:
     ) -> Connection:
         try:
             address, sock = await connected(addresses)
-            if origin.tls:
-                sock = await self._encrypted(sock, origin)
+            if not origin.tls:
+                return Connection(address.ip, sock, waiter_for(sock))
+            return await self._encrypted(origin, address, sock)
         except (OSError, ValueError) as error:
             raise httpx.ConnectError(str(error)) from error
-        return Connection(address.ip, sock, waiter_for(sock))
 
-    async def _encrypted(self, sock: socket.socket, origin: Origin) -> ssl.SSLSocket:
+    async def _encrypted(
+        self, origin: Origin, address: Address, sock: socket.socket
+    ) -> Connection:
         session = self._sessions.get(origin)
+        tls = encrypted(sock, self._context, origin.server_name, session)
+        waiter = waiter_for(tls)
+        connection = Connection(address.ip, tls, waiter)
         try:
-            return await encrypted(sock, self._context, origin.server_name, session)
-        except OSError:
+            await handshake(tls, waiter)
+        except BaseException:
             # Not a second time, in case that it was the session's fault.
             self._sessions.forget(origin)
+            connection.close()
             raise
+        return connection
 
 
 async def _resolved(origin: Origin) -> Sequence[Address]:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 import attrs
 
 from ._origin import Origin
-from ._waiting import Waiter, waiter_for
+from ._waiting import Waiter
 
 MAX_SESSIONS = 256
 """Servers whose last session is remembered."""
@@ -53,23 +53,21 @@ class Sessions:
         return origin, self._context.verify_mode, self._context.check_hostname
 
 
-async def encrypted(
+def encrypted(
     sock: socket.socket,
     context: ssl.SSLContext,
     server_name: str,
     session: ssl.SSLSession | None,
 ) -> ssl.SSLSocket:
     """
-    Do the TLS handshake on *sock*, which is closed if that fails.
+    Put TLS on *sock*, which is closed if that fails; the handshake is to follow.
 
     Raises:
-        OSError: It failed; `ssl.SSLCertVerificationError` is one.
-
         ValueError: The name of the server is none.
     """
     try:
         _check_name(server_name)
-        tls = context.wrap_socket(
+        return context.wrap_socket(
             sock,
             server_hostname=server_name,
             do_handshake_on_connect=False,
@@ -80,13 +78,6 @@ async def encrypted(
     except BaseException:
         sock.close()
         raise
-    try:
-        await _handshake(tls, waiter_for(tls))
-        _check_protocol(tls)
-    except BaseException:
-        tls.close()
-        raise
-    return tls
 
 
 def _check_name(name: str) -> None:
@@ -96,18 +87,25 @@ def _check_name(name: str) -> None:
     name.encode("idna")
 
 
-async def _handshake(tls: ssl.SSLSocket, waiter: Waiter) -> None:
-    while True:
-        try:
-            return tls.do_handshake()
-        except ssl.SSLWantReadError:
-            await waiter.readable(None)
-        except ssl.SSLWantWriteError:
-            await waiter.writable(None)
+async def handshake(tls: ssl.SSLSocket, waiter: Waiter) -> None:
+    """
+    Agree with the server on everything.
 
-
-def _check_protocol(tls: ssl.SSLSocket) -> None:
-    """A context that was made for HTTP/2 may have agreed on it."""
+    Raises:
+        OSError: It failed; `ssl.SSLCertVerificationError` is one.
+    """
+    while not _shaken(tls):
+        # It is a short message that there is always room for.
+        await waiter.readable(None)
     protocol = tls.selected_alpn_protocol()
     if protocol not in (None, "http/1.1"):
+        # A context that was made for HTTP/2 may have agreed on it.
         raise OSError(f"the server wants to speak {protocol}")
+
+
+def _shaken(tls: ssl.SSLSocket) -> bool:
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True

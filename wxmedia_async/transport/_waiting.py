@@ -53,7 +53,7 @@ def waiter_for(sock: socket.socket) -> Waiter:
     """Return what waits for *sock* in the running event loop."""
     native = anyio.lowlevel.current_token().native_token
     if isinstance(native, asyncio.AbstractEventLoop):
-        return LoopWaiter(native, sock.fileno())
+        return LoopWaiter(native, sock)
     return AnyioWaiter(native, sock)
 
 
@@ -63,17 +63,25 @@ class LoopWaiter:
     Waits by the reader and writer callbacks of an asyncio loop.
 
     A cancel scope and a timer for each wait would cost more than the rest of a
-    small exchange. So there is one timer, which is left running and looks at
-    the current deadline when it fires. The callbacks are taken away after each
-    wait: an idle socket that nobody reads would keep the loop spinning, and a
-    forked child would share the registration with its parent.
+    small exchange. So there is one timer, left running, which looks at the
+    current deadline when it fires; and the reader stays registered until the
+    socket has something to say that nobody waits for. The socket is held for
+    as long, since a descriptor that is closed first would confuse the loop.
     """
 
     _loop: asyncio.AbstractEventLoop
-    _fd: int
+    _sock: socket.socket
     _future: asyncio.Future[bool] | None = attrs.field(default=None, init=False)
     _timer: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
     _deadline: float = attrs.field(default=math.inf, init=False)
+    _registered: bool = attrs.field(default=False, init=False)
+    _has_echoes: bool = attrs.field(init=False)
+    _echo: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # asyncio's own loop looks at the socket once more before whoever was
+        # woken gets to read it, and then again if there really is more.
+        self._has_echoes = isinstance(self._loop, asyncio.SelectorEventLoop)
 
     def belongs_here(self) -> bool:
         try:
@@ -83,51 +91,71 @@ class LoopWaiter:
 
     async def readable(self, timeout: float | None) -> None:
         future = self._begin(timeout)
-        self._loop.add_reader(self._fd, _settle, future, True)
+        if not self._registered:
+            self._register()
         try:
             await future
         finally:
             self._future = None
-            self._loop.remove_reader(self._fd)
 
     async def writable(self, timeout: float | None) -> None:
-        future = self._begin(timeout)
-        self._loop.add_writer(self._fd, _settle, future, False)
-        try:
-            await future
-        finally:
-            self._future = None
-            self._loop.remove_writer(self._fd)
+        await self._writable(self._begin(timeout))
 
     async def either(self, timeout: float | None) -> bool:
         future = self._begin(timeout)
-        self._loop.add_reader(self._fd, _settle, future, True)
-        self._loop.add_writer(self._fd, _settle, future, False)
+        if not self._registered:
+            self._register()
+        return await self._writable(future)
+
+    def close(self) -> None:
+        self._unset_timer()
+        if self._registered and not self._loop.is_closed():
+            self._unregister()
+
+    async def _writable(self, future: asyncio.Future[bool]) -> bool:
+        # Most of the time there is room to send, so this one cannot stay.
+        self._loop.add_writer(self._sock, _settle, future, False)
         try:
             return await future
         finally:
             self._future = None
-            self._loop.remove_reader(self._fd)
-            self._loop.remove_writer(self._fd)
+            self._loop.remove_writer(self._sock)
 
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _register(self) -> None:
+        self._loop.add_reader(self._sock, self._on_readable)
+        self._registered = True
+
+    def _unregister(self) -> None:
+        self._loop.remove_reader(self._sock)
+        self._registered = False
+
+    def _on_readable(self) -> None:
+        if self._echo:
+            self._echo = False
+        elif self._future is None or self._future.done():
+            self._unregister()
+        else:
+            self._future.set_result(True)
+            self._echo = self._has_echoes
 
     def _begin(self, timeout: float | None) -> asyncio.Future[bool]:
-        self._future = self._loop.create_future()
+        future = self._future = self._loop.create_future()
         if timeout is None:
             self._deadline = math.inf
         else:
             self._deadline = self._loop.time() + timeout
             if self._timer is None or self._timer.when() > self._deadline:
                 self._set_timer()
-        return self._future
+        return future
 
     def _set_timer(self) -> None:
-        self.close()
+        self._unset_timer()
         self._timer = self._loop.call_at(self._deadline, self._tick)
+
+    def _unset_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _tick(self) -> None:
         self._timer = None
@@ -140,7 +168,7 @@ class LoopWaiter:
 
 
 def _settle(future: asyncio.Future[bool], readable: bool) -> None:
-    # Both callbacks may come in one turn of the loop, and after a cancellation.
+    # It may have been cancelled in the same turn of the loop.
     if not future.done():
         future.set_result(readable)
 
