@@ -67,7 +67,7 @@ def translated(
         secrets: What must not be in any text.
     """
     # h11 quotes what it does not understand, which may be a page of text.
-    told = excerpt(str(error).encode(), secrets) or type(error).__name__
+    told = excerpt(str(error).encode(errors="replace"), secrets) or type(error).__name__
     ours = _ours(error, told, host, phase, received, expected)
     ours.__cause__ = _without_request(error, told)
     return ours
