@@ -9,6 +9,7 @@ import pytest
 
 from wxmedia_async import (
     MediaError,
+    ServerBusy,
     TransferError,
     TransferTimeout,
     Truncated,
@@ -216,6 +217,38 @@ def test_error_of_another_transport() -> None:
 
     assert type(ours) is TransferError
     assert type(ours.__cause__) is httpx.ReadError
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (429, ServerBusy),
+        (500, ServerBusy),
+        (503, ServerBusy),
+        (404, UnexpectedReply),
+        (302, UnexpectedReply),
+    ],
+)
+def test_status_that_a_hook_raised(status: int, expected: type[MediaError]) -> None:
+    """A hook that calls raise_for_status() finds the error that we would raise."""
+    response = httpx.Response(status, request=REQUEST)
+    error = httpx.HTTPStatusError(
+        f"{status} for {REQUEST.url}", request=REQUEST, response=response
+    )
+
+    ours = translated(error, host="wechat.test", phase="send", secrets=(TOKEN,))
+
+    assert type(ours) is expected
+    assert isinstance(ours, (ServerBusy, UnexpectedReply))
+    assert ours.status == status
+    assert TOKEN not in f"{ours!r} {ours.__cause__!r}"
+
+
+def test_text_that_is_no_text() -> None:
+    """A message with what cannot be encoded is shown without it."""
+    ours = translated(httpx.ReadError("a\udcffb"), host="h", phase="send")
+
+    assert str(ours).endswith("a?b")
 
 
 def test_redirect_to_no_host() -> None:

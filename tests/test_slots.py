@@ -165,6 +165,42 @@ async def test_no_pause() -> None:
         await slots.end_of_pause(0.0)
 
 
+async def test_free_slot_at_once() -> None:
+    """A slot that is free is taken without waiting; none is taken beyond."""
+    slots = slots_of(1)
+
+    release = slots.acquire_at_once()
+
+    assert release is not None
+    assert slots.acquire_at_once() is None
+    release()
+    again = slots.acquire_at_once()
+    assert again is not None
+    again()
+
+
+async def test_nobody_is_overtaken() -> None:
+    """A slot that somebody waits for is not taken at once by another."""
+    slots = slots_of(1)
+    release = await slots.acquire(None)
+
+    async with anyio.create_task_group() as waiters:
+        waiters.start_soon(slots.acquire, None)
+        await anyio.wait_all_tasks_blocked()
+        release()
+
+        assert slots.acquire_at_once() is None
+
+
+async def test_not_at_once() -> None:
+    """Where a pause or a rate is to be waited for, no slot is taken at once."""
+    paused, limited = slots_of(1), slots_of(1, Counter())
+    paused.pause(60.0)
+
+    assert paused.acquire_at_once() is None
+    assert limited.acquire_at_once() is None
+
+
 def test_width() -> None:
     """The width is the most that will ever be in flight."""
     assert slots_of(7).width == 7

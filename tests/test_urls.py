@@ -6,7 +6,13 @@ from types import FunctionType
 import httpx
 import pytest
 
-from wxmedia_async._urls import SecretURL, api_url, redacted_url, same_origin
+from wxmedia_async._urls import (
+    SecretURL,
+    api_url,
+    redacted_url,
+    same_origin,
+    with_defaults,
+)
 
 TOKEN = "TOKEN-that-must-never-be-seen"
 PLAIN = f"https://wechat.test/get?access_token={TOKEN}&media_id=ID"
@@ -126,6 +132,25 @@ def test_api_url(base: str, path: str, params: dict[str, str], expected: str) ->
 
     assert url == expected
     assert dict(httpx.URL(url).params) == params
+
+
+def test_parameters_of_the_client() -> None:
+    """What a client adds to each query is added, and never replaces ours."""
+    defaults = httpx.QueryParams({"media_id": "theirs", "more": "1"})
+
+    url = with_defaults(SecretURL(PLAIN), defaults)
+
+    assert url.params["more"] == "1"
+    assert url.params["media_id"] == "ID"
+    assert url.params["access_token"] == TOKEN
+    assert TOKEN not in str(url)
+
+
+def test_client_without_parameters() -> None:
+    """Where a client adds nothing the URL stays as it is."""
+    url = SecretURL(PLAIN)
+
+    assert with_defaults(url, httpx.QueryParams()) is url
 
 
 @pytest.mark.parametrize(
