@@ -42,6 +42,9 @@ T = TypeVar("T")
 # httpx asks for gzip by itself, and a truncated gzip body is a silent success.
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
+# The keys in links are hundreds of characters long.
+_KEY = 8
+
 
 @attrs.frozen(kw_only=True)
 class Exchange:
@@ -207,7 +210,8 @@ class Session:
         request = self._link_request(transfer, url)
         release = await self._slot(transfer)
         try:
-            async with self._sent(request, self._send_bare) as reply:
+            secrets = _keys(request.url)
+            async with self._sent(request, self._send_bare, secrets) as reply:
                 yield reply
         finally:
             release()
@@ -223,7 +227,7 @@ class Session:
             method=call.method, path=call.path, params=call.params, json=call.json
         )
         request, send = self._api_request(transfer, exchange)
-        async with self._sent(request, send, (call.secret,)) as reply:
+        async with self._sent(request, send, _Hidden([call.secret])) as reply:
             return await reply.json(wecom=self.platform.wecom, token_call=True)
 
     async def _tries(
@@ -454,8 +458,22 @@ def _is_settled(response: httpx.Response) -> bool:
     return bool(getattr(response.stream, "settled", False))
 
 
-def _known(transfer: Transfer) -> tuple[str, ...]:
-    return (transfer.token,) if transfer.token else ()
+class _Hidden(tuple[str, ...]):
+    """Secrets that error reporters do not see, which print the locals of frames."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} secrets>"
+
+
+def _known(transfer: Transfer) -> _Hidden:
+    return _Hidden([transfer.token] if transfer.token else [])
+
+
+def _keys(link: httpx.URL) -> _Hidden:
+    """What a link's query holds, but for numbers and names that anybody may say."""
+    return _Hidden(value for value in link.params.values() if len(value) >= _KEY)
 
 
 def _parsed(url: str) -> httpx.URL:
