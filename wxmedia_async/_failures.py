@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Collection, Iterator
+from typing import TypeAlias
 
 import httpx
 import idna
@@ -40,9 +41,13 @@ All that httpx raises: its three trees have no common root.
 And what it lets through where a redirect leads to a host that is no name.
 """
 
+HTTPXError: TypeAlias = (
+    httpx.HTTPError | httpx.InvalidURL | httpx.StreamError | idna.IDNAError
+)
+
 
 def translated(
-    error: httpx.HTTPError | httpx.InvalidURL | httpx.StreamError | idna.IDNAError,
+    error: HTTPXError,
     *,
     host: str,
     phase: str,

@@ -134,6 +134,15 @@ class Part:
         if len(self._pending) >= self._disk.batch:
             await self._disk.run(self._write_pending)
 
+    @property
+    def writes_at_once(self) -> bool:
+        """Whether `append()` may be used: the disk is fast enough for the loop."""
+        return self._disk.batch == 0
+
+    def append(self, chunk: bytes | memoryview) -> None:
+        """Append *chunk* without a pause; not to be mixed with `write()`."""
+        _write_all(self.fd, chunk)
+
     async def write_at(self, offset: int, chunk: bytes | bytearray) -> None:
         """Write *chunk* at its place; not to be mixed with `write()`."""
         await self._disk.run(_write_all_at, self.fd, chunk, offset)

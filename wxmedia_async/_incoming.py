@@ -55,6 +55,14 @@ class WholeMedia:
 
     async def write_to(self, part: Part, moved: Callable[[], None]) -> None:
         """Write all of it to *part*, and call *moved* as the bytes come."""
+        if part.writes_at_once and self.reply.can_hand_over:
+
+            def write(chunk: bytes | memoryview) -> None:
+                part.append(chunk)
+                moved()
+
+            await self.reply.hand_over(write, self.limit)
+            return
         while chunk := await self.chunk():
             await part.write(chunk)
             moved()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 
 import attrs
 import httpx
 
-from ._errors import TooLarge, Truncated
-from ._failures import HTTPX_ERRORS, translated
+from ._errors import MediaError, TooLarge, Truncated
+from ._failures import HTTPX_ERRORS, HTTPXError, translated
 from ._speed import Speed, within_window
 from ._wire import replies
 
@@ -112,44 +112,97 @@ class Reply:
         chunk, self.first = self.first, b""
         while not chunk and not self._ended:
             chunk = await self._pull()
+        self._check_limit(limit)
+        return chunk
+
+    def _check_limit(self, limit: int) -> None:
         if self.received > limit:
             raise TooLarge(limit=limit, size=self.received)
-        return chunk
+
+    @property
+    def can_hand_over(self) -> bool:
+        """Whether the transport gives bytes right from its buffer."""
+        extensions = self._response.extensions
+        return "receive_into" in extensions and not self._response.is_stream_consumed
+
+    async def hand_over(
+        self, write: Callable[[bytes | memoryview], None], limit: int
+    ) -> None:
+        """
+        Hand all the rest to *write*, in pieces that are valid for that call only.
+
+        What *write* raises passes unchanged.
+
+        Raises:
+            TooLarge: When there are more than *limit* bytes.
+
+            TransferError: When the rest does not arrive.
+        """
+        write(await self.chunk(limit))
+        asked = time.monotonic()
+
+        def take(piece: memoryview) -> None:
+            nonlocal asked
+            self._counted(len(piece), time.monotonic() - asked)
+            self._check_limit(limit)
+            write(piece)
+            asked = time.monotonic()
+
+        if self._ended:
+            return
+        try:
+            await self._response.extensions["receive_into"](take)
+        except HTTPX_ERRORS as error:
+            failure = self._translated(error)
+        else:
+            self._check_end()
+            return
+        raise failure
 
     async def aclose(self) -> None:
         """Give the connection back, or close it where bytes are left on it."""
         await self._response.aclose()
-        if not self._ended:
-            await self._unwind()
+        try:
+            if not self._ended:
+                await self._unwind()
+        finally:
+            if (aclose := getattr(self._raw, "aclose", None)) is not None:
+                await aclose()
 
     async def _pull(self) -> bytes:
         started = time.monotonic()
         try:
             chunk = await anext(self._raw, None)
         except HTTPX_ERRORS as error:
-            failure = translated(
-                error,
-                host=self._response.request.url.host,
-                phase="receive",
-                received=self.received,
-                expected=self.head.length,
-                secrets=self._secrets,
-            )
+            failure = self._translated(error)
         else:
-            return self._counted(chunk, time.monotonic() - started)
+            if chunk is None:
+                self._check_end()
+                return b""
+            self._counted(len(chunk), time.monotonic() - started)
+            return chunk
         self._ended = True
         raise failure
 
-    def _counted(self, chunk: bytes | None, waited: float) -> bytes:
-        if chunk is None:
-            self._ended = True
-            # Not every transport counts.
-            if self.head.length not in (None, self.received):
-                raise Truncated(expected=self.head.length, received=self.received)
-            return b""
-        self.received += len(chunk)
-        self._speed.moved(len(chunk), waited)
-        return chunk
+    def _translated(self, error: HTTPXError) -> MediaError:
+        return translated(
+            error,
+            host=self._response.request.url.host,
+            phase="receive",
+            received=self.received,
+            expected=self.head.length,
+            secrets=self._secrets,
+        )
+
+    def _counted(self, size: int, waited: float) -> None:
+        self.received += size
+        self._speed.moved(size, waited)
+
+    def _check_end(self) -> None:
+        """Not every transport counts."""
+        self._ended = True
+        if self.head.length not in (None, self.received):
+            raise Truncated(expected=self.head.length, received=self.received)
 
     async def _unwind(self) -> None:
         # httpx reads through a chain of async generators. Closing the outer one
@@ -164,9 +217,6 @@ class Reply:
         # none of it is news.
         except Exception:  # noqa: BLE001
             return
-        finally:
-            if (aclose := getattr(self._raw, "aclose", None)) is not None:
-                await aclose()
 
 
 def _body(response: httpx.Response) -> AsyncIterator[bytes]:

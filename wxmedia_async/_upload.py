@@ -54,7 +54,7 @@ async def upload(
                 # A chunked body gets 412 Precondition Failed.
                 "Content-Length": str(envelope.length(opened.size)),
             },
-            body=body,
+            body=_FromFile(body) if _is_file(opened, session) else body,
         )
 
         async def attempt(transfer: Transfer) -> UploadedMedia:
@@ -102,6 +102,49 @@ class MultipartBody(httpx.AsyncByteStream):
     def __aiter__(self) -> AsyncIterator[bytes]:
         self._begun = True
         return _Pass(self.envelope, self.source, self.reporter)
+
+
+class _FromFile(httpx.AsyncByteStream):
+    """
+    The same body, for transports that send a file without reading it.
+
+    See `transport.FileBody`; for all others it is an ordinary stream.
+    """
+
+    def __init__(self, body: MultipartBody) -> None:
+        assert body.source.fileno is not None
+        self.head = body.envelope.head
+        self.tail = body.envelope.tail
+        self.fileno = body.source.fileno
+        self.offset = body.source.offset or 0
+        self.size = body.source.size
+        self.replayable = True
+        self._body = body
+        self._sent = 0
+        self._since = 0.0
+        self._speed = Speed("send")
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._body)
+
+    def progress(self, sent: int) -> None:
+        """Take note of how many of the file's bytes have been sent."""
+        now = time.monotonic()
+        if sent <= self._sent:  # another try
+            self._sent, self._since, self._speed = 0, now, Speed("send")
+        waited = now - self._since if self._sent else 0.0
+        self._speed.moved(sent - self._sent, waited)
+        self._sent, self._since = sent, now
+        self._body.reporter.report(sent, self.size)
+
+    def check(self) -> None:
+        """Raise SourceChanged if the file is another by now."""
+        self._body.source.check()
+
+
+def _is_file(opened: OpenSource, session: Session) -> bool:
+    """Whether a plain file may be read by the transport, and on the loop."""
+    return opened.fileno is not None and session.file_io == "inline"
 
 
 class _Pass(AsyncIterator[bytes]):
