@@ -43,6 +43,30 @@ async def test_close_ends_what_runs(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_close_ends_what_waits() -> None:
+    """Fault 33: a transfer that waits for its slot ends too, and sends nothing."""
+    failures: list[ClientClosed] = []
+
+    async def read(client: MediaClient) -> None:
+        with pytest.raises(ClientClosed) as info:
+            await client.read("ID")
+        failures.append(info.value)
+
+    with Server(stalls_after(whole()[:-500])) as server:
+        async with (
+            client_to(server, max_concurrency=1) as client,
+            anyio.create_task_group() as tasks,
+            client.stream("ID"),
+        ):
+            tasks.start_soon(read, client)
+            tasks.start_soon(read, client)
+            await anyio.wait_all_tasks_blocked()
+            await client.aclose()
+
+    assert len(failures) == 2
+    assert len(server.requests) == 1
+
+
 async def test_close_ends_a_stream() -> None:
     """Fault 33: a stream that is open gives ClientClosed for its next chunk."""
     with Server(stalls_after(whole()[:-500])) as server:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 
 from tests.fakes import JPEG
@@ -150,3 +151,18 @@ async def test_server_reads_nothing_once() -> None:
 
     assert uploaded.media_id == "m1"
     assert large in server.requests[0].body
+
+
+async def test_server_reads_nothing_and_nobody_set_a_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fault 24: without a timeout it is the minimum speed that ends a write."""
+    monkeypatch.setattr("wxmedia_async._speed.WINDOW", 0.1)
+    with Server(reads_no_body, buffer=4096) as server:
+        async with client_to(
+            server, timeout=httpx.Timeout(None), deadline=None, retry=ONCE
+        ) as client:
+            with pytest.raises(TransferTimeout) as info:
+                await client.upload(bytes(8_000_000), filename="x.jpg")
+
+    assert info.value.phase == "send"

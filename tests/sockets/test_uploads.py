@@ -97,8 +97,12 @@ async def test_reply_comes_before_the_end_of_the_body() -> None:
     assert info.value.attempts == 1
 
 
-async def test_reply_comes_before_the_server_closes() -> None:
+@pytest.mark.parametrize("kind", ["bytes", "path"])
+async def test_reply_comes_before_the_server_closes(kind: str, tmp_path: Path) -> None:
     """Fault 23: also where the server closes with the body still on its way."""
+    path = tmp_path / "x.jpg"
+    path.write_bytes(LARGE)
+    source: Any = {"bytes": LARGE, "path": path}[kind]
 
     def refuses(peer: Peer) -> None:
         peer.read_head()
@@ -107,7 +111,7 @@ async def test_reply_comes_before_the_server_closes() -> None:
     with Server(refuses) as server:
         async with client_to(server, retry=RetryPolicy(attempts=1)) as client:
             with pytest.raises(MediaRejected) as info:
-                await client.upload(LARGE, filename="x.jpg")
+                await client.upload(source, filename="x.jpg")
 
     assert info.value.code == 40004
 
