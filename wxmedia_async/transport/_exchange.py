@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import attrs
+from typing import NamedTuple
+
 import httpx
 
 from ._connection import Connection
@@ -12,18 +13,7 @@ from ._request import Outgoing
 from ._send import Sender, send
 
 
-@attrs.frozen
-class Timeouts:
-    """Seconds, as httpx means them; None: no limit."""
-
-    connect: float | None = None
-    read: float | None = None
-    write: float | None = None
-    pool: float | None = None
-
-
-@attrs.frozen(eq=False)
-class Incoming:
+class Incoming(NamedTuple):
     """
     A reply whose head is complete.
 
@@ -41,8 +31,6 @@ class Incoming:
 async def exchange(
     connection: Connection,
     request: Outgoing,
-    *,
-    timeouts: Timeouts,
     buffer: memoryview,
     max_head: int,
 ) -> Incoming:
@@ -56,8 +44,9 @@ async def exchange(
     """
     # A server nearby answers so soon that none of this ever waits.
     await connection.breathe()
-    sender = Sender(connection, buffer, timeouts.write, max_head)
-    reader = HeadReader(connection, buffer, timeouts.read, max_head)
+    timeouts = request.timeouts
+    sender = Sender(connection, buffer, timeouts.get("write"), max_head)
+    reader = HeadReader(connection, buffer, timeouts.get("read"), max_head)
     try:
         whole = await send(sender, request)
     except httpx.WriteError as broken:

@@ -16,28 +16,19 @@ _MOST = 64 * 1024
 
 @attrs.define(eq=False)
 class HeadReader:
-    """
-    Reads one head.
-
-    Attributes:
-        max_head: Bytes of all heads together: a server could send interim
-            replies for ever.
-    """
+    """Reads one head, and what comes along with it."""
 
     _connection: Connection
     _buffer: memoryview
     _timeout: float | None
     _max_head: int
-    _data: bytearray = attrs.field(factory=bytearray, init=False)
-    _start: int = attrs.field(default=0, init=False)
-    _searched: int = attrs.field(default=0, init=False)
 
-    async def read(self, early: bytes) -> tuple[Head, memoryview]:
+    async def read(self, data: bytes) -> tuple[Head, memoryview]:
         """
         Return the final head, and what has come of the body.
 
         Args:
-            early: What was received while the request was being sent.
+            data: What was received while the request was being sent.
 
         Raises:
             httpx.RemoteProtocolError: The server closed, or speaks no HTTP/1.
@@ -46,41 +37,38 @@ class HeadReader:
 
             httpx.ReadError: The connection broke.
         """
-        self._data += early
-        while (head := self._parsed()) is None:
-            self._data += await self._received()
-        return head, memoryview(self._data)[self._start :]
-
-    def _parsed(self) -> Head | None:
-        while (end := self._data.find(END_OF_HEAD, self._searched)) >= 0:
-            end += len(END_OF_HEAD)
-            self._check(end)
-            head = parse_head(bytes(self._data[self._start : end]))
-            self._start = self._searched = end
+        start = searched = 0
+        while True:
+            end = data.find(END_OF_HEAD, searched) + len(END_OF_HEAD)
+            if end < len(END_OF_HEAD):
+                self._check(data, start, len(data))
+                # The mark may come in two parts.
+                searched = max(start, len(data) - len(END_OF_HEAD) + 1)
+                data += await self._received(data)
+                continue
+            self._check(data, start, end)
+            head = parse_head(data[start:end])
+            start = searched = end
             if head.status >= 200:
-                return head
-        self._check(len(self._data))
-        # The mark may have come in two parts.
-        self._searched = max(self._start, len(self._data) - len(END_OF_HEAD) + 1)
-        return None
+                return head, memoryview(data)[start:]
 
-    def _check(self, end: int) -> None:
+    def _check(self, data: bytes, start: int, end: int) -> None:
+        # All heads together: a server could send interim replies for ever.
         if end > self._max_head:
             raise httpx.RemoteProtocolError(
                 f"the reply's head has more than {self._max_head} bytes"
             )
         # Whoever speaks another protocol may never send an empty line.
-        begun = self._data[self._start : self._start + len(_BEGINNING)]
-        if not _BEGINNING.startswith(begun):
+        if not _BEGINNING.startswith(data[start : start + len(_BEGINNING)]):
             raise httpx.RemoteProtocolError("not an HTTP/1 reply")
 
-    async def _received(self) -> memoryview:
+    async def _received(self, before: bytes) -> bytes:
         buffer = self._buffer[:_MOST]
         count = await self._connection.receive_into(buffer, self._timeout)
         if not count:
             raise httpx.RemoteProtocolError(
                 "incomplete head: server disconnected within it"
-                if self._data
+                if before
                 else "server disconnected without a reply"
             )
-        return buffer[:count]
+        return bytes(buffer[:count])

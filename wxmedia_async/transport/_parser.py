@@ -63,7 +63,7 @@ class Decoder(Protocol):
         ...
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Head:
     """The head of one reply."""
 

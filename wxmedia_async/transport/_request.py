@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, Callable
-from typing import Protocol, runtime_checkable
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import httpx
+
+from ._connect import Guard
+from ._origin import Origin, origin_of
 
 # RFC 9110, section 5.5, without the control characters that h11 lets through.
 _HEAD = re.compile(
@@ -69,7 +72,11 @@ class Stream:
 Content = bytes | FileBody | Stream
 
 
-@attrs.frozen(eq=False)
+Timeouts = Mapping[str, float | None]
+"""Seconds for connect, read, write and pool, as httpx gives them."""
+
+
+@attrs.define(eq=False)
 class Outgoing:
     """
     A request, checked and ready to be sent.
@@ -77,24 +84,41 @@ class Outgoing:
     Attributes:
         length: Of the body, as announced; None: it goes in chunks.
 
-        replayable: Whether the body can be sent once more.
-
         keep_alive: Whether the request lets the connection live.
+
+        extensions: What the caller asks of us, rather than of the server.
     """
 
     method: str
+    origin: Origin
     head: bytes = attrs.field(repr=False)
     content: Content = attrs.field(repr=False)
     length: int | None
     keep_alive: bool
+    timeouts: Timeouts
+    extensions: Mapping[str, Any] = attrs.field(repr=False)
 
     @property
-    def replayable(self) -> bool:
+    def guard(self) -> Guard | None:
+        """What is shown the addresses that we connect to."""
+        return self.extensions.get("guard_address")
+
+    def may_be_resent(self) -> bool:
+        """Whether it may be sent again, as nobody seems to have seen it."""
+        if not self._replayable() or self.extensions.get("no_stale_retry"):
+            return False
+        ask = self.extensions.get("may_resend")
+        return ask is None or bool(ask())
+
+    def _replayable(self) -> bool:
         # A stream may answer otherwise once it has been read.
         content = self.content
         if isinstance(content, Stream):
             return getattr(content.chunks, "replayable", False) is True
         return True
+
+
+_NO_TIMEOUTS: Timeouts = {}
 
 
 def outgoing(request: httpx.Request) -> Outgoing:
@@ -104,18 +128,24 @@ def outgoing(request: httpx.Request) -> Outgoing:
     Raises:
         httpx.LocalProtocolError: It cannot be sent as HTTP/1.1, or could be
             read in two ways.
+
+        httpx.UnsupportedProtocol: Its URL is neither http nor https.
     """
+    origin = origin_of(request)
     headers = request.headers.raw
     special = _special(headers)
     if len(special.get(b"host", ())) != 1:
         raise httpx.LocalProtocolError("a request has one Host header")
     content = _content(request.stream)
     return Outgoing(
-        method=request.method,
-        head=_head(request, headers),
-        content=content,
-        length=_length(special, content),
-        keep_alive=not _asks_to_close(special.get(b"connection", ())),
+        request.method,
+        origin,
+        _head(request, headers),
+        content,
+        _length(special, content),
+        not _asks_to_close(special.get(b"connection", ())),
+        request.extensions.get("timeout") or _NO_TIMEOUTS,
+        request.extensions,
     )
 
 
@@ -133,8 +163,8 @@ def _special(headers: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
 
 def _head(request: httpx.Request, headers: list[tuple[bytes, bytes]]) -> bytes:
     target = request.extensions.get("target") or request.url.raw_path
-    line = b"%b %b HTTP/1.1" % (request.method.encode(), target)
-    lines = [line, *[name + b": " + value for name, value in headers], b"\r\n"]
+    line = b" ".join((request.method.encode(), target, b"HTTP/1.1"))
+    lines = [line, *map(b": ".join, headers), b"\r\n"]
     head = b"\r\n".join(lines)
     # The line feeds are counted, since a header that holds a whole other one
     # would match.
@@ -186,9 +216,6 @@ def _known_size(content: Content) -> int | None:
     return len(content.head) + content.size + len(content.tail)
 
 
-def _asks_to_close(values: list[bytes] | tuple[bytes, ...]) -> bool:
-    return any(
-        token.strip().lower() == b"close"
-        for value in values
-        for token in value.split(b",")
-    )
+def _asks_to_close(values: Sequence[bytes]) -> bool:
+    tokens = b",".join(values).lower().split(b",")
+    return b"close" in map(bytes.strip, tokens)

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
-from typing import Any
 
-import attrs
 import httpx
 
 from ._body import Body
-from ._connect import Guard
 from ._connection import Connection
-from ._exchange import Incoming, Timeouts, exchange
+from ._exchange import exchange
 from ._open import Opener
-from ._origin import Origin, origin_of
 from ._pool import Place, Pool
 from ._request import Outgoing, outgoing
 from ._tls import Sessions
@@ -89,15 +84,11 @@ class SocketTransport(httpx.AsyncBaseTransport):
         self._buffer = memoryview(bytearray(_BUFFER))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        call = _Call(
-            origin=origin_of(request),
-            request=outgoing(request),
-            extensions=request.extensions,
-            timeouts=_timeouts(request.extensions),
-        )
-        place = await self._pool.place(call.origin, call.timeouts.pool)
+        prepared = outgoing(request)
+        pool_timeout = prepared.timeouts.get("pool")
+        place = await self._pool.place(prepared.origin, pool_timeout)
         try:
-            return await self._answer(call, place)
+            return await self._answer(prepared, place)
         except BaseException:
             place.drop()
             raise
@@ -106,56 +97,43 @@ class SocketTransport(httpx.AsyncBaseTransport):
         """Close all connections; requests that still run fail."""
         self._pool.close()
 
-    async def _answer(self, call: _Call, place: Place) -> httpx.Response:
+    async def _answer(self, request: Outgoing, place: Place) -> httpx.Response:
         connection = place.take()
         if connection is None:
-            return await self._answer_anew(call, place)
-        call.check(connection)
+            return await self._answer_anew(request, place)
+        if request.guard is not None:
+            request.guard(connection.address)
         try:
-            incoming = await self._exchange(call, connection)
+            return await self._exchange(request, place, connection)
         except httpx.TransportError:
-            if self._pool.closed or not _may_resend(call, connection):
+            stale = connection.lost and not connection.received
+            if not stale or self._pool.closed or not request.may_be_resent():
                 raise
-        else:
-            return self._response(call, place, connection, incoming)
         place.empty()
-        response = await self._answer_anew(call, place)
+        response = await self._answer_anew(request, place)
         response.extensions["stale_retry"] = True
         return response
 
-    async def _answer_anew(self, call: _Call, place: Place) -> httpx.Response:
+    async def _answer_anew(self, request: Outgoing, place: Place) -> httpx.Response:
         self._pool.make_room()
-        connection = await self._opener.open(
-            call.origin, call.guard, call.timeouts.connect
-        )
+        timeout = request.timeouts.get("connect")
+        connection = await self._opener.open(request.origin, request.guard, timeout)
         place.put(connection)
-        incoming = await self._exchange(call, connection)
-        # Since TLS 1.3, the tickets come after the handshake.
-        self._opener.remember(call.origin, connection)
-        return self._response(call, place, connection, incoming)
+        return await self._exchange(request, place, connection)
 
-    async def _exchange(self, call: _Call, connection: Connection) -> Incoming:
-        return await exchange(
-            connection,
-            call.request,
-            timeouts=call.timeouts,
-            buffer=self._buffer,
-            max_head=self._max_head,
-        )
-
-    def _response(
-        self, call: _Call, place: Place, connection: Connection, incoming: Incoming
+    async def _exchange(
+        self, request: Outgoing, place: Place, connection: Connection
     ) -> httpx.Response:
-        head = incoming.head
-        body = Body(
-            place,
-            connection,
-            head.body(call.request.method),
-            incoming.reusable,
-            self._buffer,
-            call.timeouts.read,
+        head, rest, reusable = await exchange(
+            connection, request, self._buffer, self._max_head
         )
-        body.begin(incoming.rest)
+        if not connection.reused:
+            # Not earlier: since TLS 1.3, the tickets come after the handshake.
+            self._opener.remember(request.origin, connection)
+        decoder = head.body(request.method)
+        timeout = request.timeouts.get("read")
+        body = Body(place, connection, decoder, reusable, self._buffer, timeout)
+        body.begin(rest)
         extensions = {
             "http_version": head.version,
             "reason_phrase": head.reason,
@@ -164,42 +142,6 @@ class SocketTransport(httpx.AsyncBaseTransport):
         return httpx.Response(
             head.status, headers=head.headers, stream=body, extensions=extensions
         )
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class _Call:
-    """One request, with all that was asked of us about it."""
-
-    origin: Origin
-    request: Outgoing
-    extensions: Mapping[str, Any]
-    timeouts: Timeouts
-
-    @property
-    def guard(self) -> Guard | None:
-        return self.extensions.get("guard_address")
-
-    def check(self, connection: Connection) -> None:
-        """Let the guard see where a kept-alive connection leads."""
-        if self.guard is not None:
-            self.guard(connection.address)
-
-
-def _may_resend(call: _Call, connection: Connection) -> bool:
-    """Whether the connection had gone stale, and trying again does no harm."""
-    if connection.received or not connection.lost or not call.request.replayable:
-        return False
-    if call.extensions.get("no_stale_retry"):
-        return False
-    ask = call.extensions.get("may_resend")
-    return ask is None or bool(ask())
-
-
-def _timeouts(extensions: Mapping[str, Any]) -> Timeouts:
-    given: Mapping[str, float | None] = extensions.get("timeout") or {}
-    return Timeouts(
-        given.get("connect"), given.get("read"), given.get("write"), given.get("pool")
-    )
 
 
 def _context(verify: bool) -> ssl.SSLContext:
