@@ -89,7 +89,7 @@ async def test_a_wrong_secret_is_its_own_error(simulator: Simulator) -> None:
 
 
 def client_of(url: str, *, secret: str) -> Any:
-    class Client(wechatpy.WeChatClient):  # type: ignore[misc]  # it has no types
+    class Client(wechatpy.WeChatClient):  # type: ignore[name-defined,misc]  # untyped
         API_BASE_URL = f"{url}/cgi-bin/"
 
         def fetch_access_token(self) -> Any:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+import math
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+)
 from typing import Any, TypeAlias
 
 import anyio
@@ -31,14 +38,16 @@ class InProcess(httpx.AsyncBaseTransport):
         try:
             start = await run.next_message()
         except BaseException:
-            run.close()
+            await run.aclose()
             raise
         if start is None:
+            await run.aclose()
             raise httpx.RemoteProtocolError(
                 "Server disconnected without sending a response."
             )
+        promised = 0 if request.method == "HEAD" else _length(start)
         return httpx.Response(
-            start["status"], headers=start["headers"], stream=_Body(run, start)
+            start["status"], headers=start["headers"], stream=_Body(run, promised)
         )
 
 
@@ -57,24 +66,29 @@ class _Run:
 
     def __init__(self, app: App, request: httpx.Request) -> None:
         assert isinstance(request.stream, httpx.AsyncByteStream)
-        self._body = aiter(request.stream)
+        self._body: AsyncIterator[bytes] = aiter(request.stream)
         self._body_ended = False
         self._timeout = request.extensions.get("timeout", {}).get("read")
+        self._patience = anyio.CancelScope()
         self._app = app(_scope(request), self._receive, self._send)
 
     async def next_message(self) -> Message | None:
         """Run until the application sends something; None: it has ended."""
         try:
-            with anyio.fail_after(self._timeout):
+            with anyio.fail_after(self._timeout) as self._patience:
                 return await _Turn(self._app)
         except TimeoutError as error:
             raise httpx.ReadTimeout("nothing came") from error
         except ConnectionResetError as error:
             raise httpx.ReadError(str(error)) from error
 
-    def close(self) -> None:
-        """End the application where it rests."""
+    async def aclose(self) -> None:
+        """End the application where it rests, and the body that it has not read."""
         self._app.close()
+        close = getattr(self._body, "aclose", None)
+        if close is not None:
+            with anyio.CancelScope(shield=True):
+                await close()
 
     async def _send(self, message: Message) -> None:
         await _Handover(message)
@@ -83,7 +97,11 @@ class _Run:
         if self._body_ended:
             # A client that is still there has nothing to say.
             await anyio.sleep_forever()
+        # While it sends, a client does not wait for an answer.
+        self._patience.deadline = math.inf
         chunk = await anext(self._body, None)
+        if self._timeout is not None:
+            self._patience.deadline = anyio.current_time() + self._timeout
         self._body_ended = chunk is None
         return {
             "type": "http.request",
@@ -119,10 +137,10 @@ class _Turn(Awaitable["Message | None"]):
 class _Body(httpx.AsyncByteStream):
     """The body of a reply; closing it ends the application."""
 
-    def __init__(self, run: _Run, start: Message) -> None:
+    def __init__(self, run: _Run, promised: int) -> None:
         self._run = run
+        self._left = promised
         self._closed = False
-        self._left = int(dict(start["headers"]).get(b"content-length", 0))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -136,6 +154,7 @@ class _Body(httpx.AsyncByteStream):
             if chunk:
                 return chunk
         if self._left > 0:
+            # The words of httpx's own stack, by which a cut body is told from noise.
             raise httpx.RemoteProtocolError(
                 "peer closed connection without sending complete message body"
             )
@@ -143,7 +162,11 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._closed = True
-        self._run.close()
+        await self._run.aclose()
+
+
+def _length(start: Message) -> int:
+    return int(dict(start["headers"]).get(b"content-length", 0))
 
 
 def _scope(request: httpx.Request) -> Scope:

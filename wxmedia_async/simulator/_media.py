@@ -69,7 +69,7 @@ class Shelf:
 
     def add(self, file: IO[bytes], type: str, filename: str, content_type: str) -> str:
         """Keep what *file* holds, and return its media_id."""
-        size = file.seek(0, 2) or file.tell()
+        size = file.seek(0, 2)
         media_id = secrets.token_urlsafe(48)
         self.media[media_id] = StoredMedia(
             type, filename, content_type, size, self._clock(), file

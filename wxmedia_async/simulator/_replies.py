@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +12,7 @@ import attrs
 
 from .._platforms import Platform
 from ._media import StoredMedia
-from ._requests import Send
+from ._requests import Message
 
 TEXTS: Mapping[int, str] = {
     -1: "system error",
@@ -55,28 +55,33 @@ _CONTENT_TYPES: Mapping[str, str] = {
 
 @attrs.frozen
 class Answer:
-    """The head of a reply, and its body where it is short."""
+    """
+    A reply, with the bytes of its body still to come.
+
+    Attributes:
+        status: The HTTP status.
+
+        headers: All but the length.
+
+        length: Length of the body in bytes.
+
+        pieces: The body; none for an answer to HEAD.
+    """
 
     status: int
     headers: tuple[tuple[str, str | bytes], ...]
-    body: bytes = attrs.field(default=b"", repr=False)
+    length: int
+    pieces: Iterable[bytes] = attrs.field(repr=False)
 
-    async def send(self, send: Send, *, method: str = "GET") -> None:
-        """Send it whole."""
-        await self.begin(send, len(self.body))
-        body = b"" if method == "HEAD" else self.body
-        await send({"type": "http.response.body", "body": body})
-
-    async def begin(self, send: Send, length: int) -> None:
-        """Send its head, with a body of *length* bytes to follow."""
-        headers = [*self.headers, ("content-length", str(length))]
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status,
-                "headers": [(name.encode(), _raw(value)) for name, value in headers],
-            }
-        )
+    @property
+    def start(self) -> Message:
+        """The message that begins it."""
+        headers = [*self.headers, ("content-length", str(self.length))]
+        return {
+            "type": "http.response.start",
+            "status": self.status,
+            "headers": [(name.encode(), _raw(value)) for name, value in headers],
+        }
 
 
 def _raw(value: str | bytes) -> bytes:
@@ -86,7 +91,7 @@ def _raw(value: str | bytes) -> bytes:
 def document(value: Mapping[str, Any]) -> Answer:
     """JSON, under the content type that real replies have."""
     body = json.dumps(value, ensure_ascii=False).encode()
-    return Answer(200, (("content-type", "text/plain"),), body)
+    return Answer(200, (("content-type", "text/plain"),), len(body), (body,))
 
 
 def failure(code: int, *, wecom: bool) -> Answer:
@@ -124,13 +129,13 @@ def uploaded(media_id: str, stored: StoredMedia, *, wecom: bool) -> Answer:
 def status_page(status: int) -> Answer:
     """What a gateway in front of the service says."""
     body = f"<html><body><h1>{status}</h1></body></html>".encode()
-    return Answer(status, (("content-type", "text/html"),), body)
+    return Answer(status, (("content-type", "text/html"),), len(body), (body,))
 
 
-def media_head(
+def media(
     media_id: str, stored: StoredMedia, platform: Platform, *, hd_voice: bool
 ) -> Answer:
-    """The head of a media's reply; the body is streamed."""
+    """A media, whole."""
     name = stored.filename if platform.wecom else media_id + suffix_of(stored.filename)
     content_type = "voice/speex" if hd_voice else _content_type(stored)
     ranges = (("accept-ranges", "bytes"),) if platform.wecom else ()
@@ -144,7 +149,30 @@ def media_head(
             ("content-disposition", _disposition(name, wecom=platform.wecom)),
             ("cache-control", "no-cache, must-revalidate"),
         ),
+        stored.size,
+        stored.pieces(0, stored.size),
     )
+
+
+def part(whole: Answer, stored: StoredMedia, asked: range) -> Answer:
+    """A range of a media, or what is said of one that lies beyond its end."""
+    if not asked:
+        shown = ("content-range", f"bytes */{stored.size}")
+        page = status_page(416)
+        return attrs.evolve(page, headers=(*page.headers, shown))
+    shown = ("content-range", f"bytes {asked[0]}-{asked[-1]}/{stored.size}")
+    return Answer(
+        206,
+        (*whole.headers, shown),
+        len(asked),
+        stored.pieces(asked.start, asked.stop),
+    )
+
+
+def linked(stored: StoredMedia) -> Answer:
+    """A video, where a link leads to it."""
+    headers = (("content-type", "video/mp4"),)
+    return Answer(200, headers, stored.size, stored.pieces(0, stored.size))
 
 
 def suffix_of(filename: str) -> str:

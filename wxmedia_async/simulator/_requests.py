@@ -1,6 +1,9 @@
+"""What comes in, as the simulator sees it."""
+
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import aclosing
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -35,7 +38,9 @@ class SeenRequest:
     @classmethod
     def of(cls, scope: Scope) -> SeenRequest:
         """Read the scope of an ASGI application."""
-        query = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True)
+        query = parse_qsl(
+            scope["query_string"].decode("latin-1"), keep_blank_values=True
+        )
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]
@@ -43,11 +48,47 @@ class SeenRequest:
         return cls(scope["method"], scope["path"], dict(query), headers)
 
 
-async def whole_body(receive: Receive, limit: int) -> bytes:
-    """Read a small body."""
-    body, more = bytearray(), True
-    while more and len(body) <= limit:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return bytes(body)
+@attrs.frozen(eq=False)
+class Exchange:
+    """
+    One request, and the way to answer it.
+
+    Attributes:
+        request: Its head.
+
+        scheme: ``http`` or ``https``.
+    """
+
+    request: SeenRequest
+    scheme: str
+    receive: Receive
+    send: Send
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Read the body as it comes."""
+        more = True
+        while more:
+            message = await self.receive()
+            # It is empty when the client went away, which ends the body as well.
+            yield message.get("body", b"")
+            more = message.get("more_body", False)
+
+    async def body(self, limit: int) -> bytes:
+        """Read a small body whole; of a larger one, no more than tells that it is."""
+        body = bytearray()
+        async with aclosing(self.chunks()) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > limit:
+                    break
+        return bytes(body)
+
+    async def skip_body(self) -> None:
+        """Read the body and forget it."""
+        async for _ in self.chunks():
+            pass
+
+    async def disconnected(self) -> None:
+        """Return when the client has gone."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass

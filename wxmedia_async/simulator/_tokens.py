@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable
 
@@ -26,13 +27,15 @@ class Tokens:
     _clock: Callable[[], float] = attrs.field(repr=False)
     _ends: dict[str, float] = attrs.field(factory=dict[str, float], repr=False)
     _current: dict[str, str] = attrs.field(factory=dict[str, str], repr=False)
-    _forced: list[float] = attrs.field(factory=list[float])
+    _replaced: dict[str, float] = attrs.field(factory=dict[str, float], repr=False)
+    _forced: dict[str, list[float]] = attrs.field(factory=dict[str, list[float]])
 
     def state(self, token: str) -> str:
         """Tell whether *token* is ``good``, ``expired`` or ``unknown``."""
-        if token not in self._ends:
+        now = self._clock()
+        if token not in self._ends or now >= self._replaced.get(token, math.inf):
             return "unknown"
-        return "good" if self._clock() < self._ends[token] else "expired"
+        return "good" if now < self._ends[token] else "expired"
 
     def stable(self, family: str) -> tuple[str, int]:
         """Return the current token of *family* and the seconds it has left."""
@@ -44,23 +47,25 @@ class Tokens:
         """Return a new token; the old one is good for *keep_old* more seconds."""
         old = self._current.get(family)
         if old is not None:
-            self._ends[old] = min(self._ends[old], self._clock() + keep_old)
+            self._replaced[old] = self._clock() + keep_old
         return self._issue(family)
 
-    def may_force(self) -> bool:
-        """Take one out of the budget of forced renewals, if it is there."""
+    def may_force(self, family: str) -> bool:
+        """Take one out of a day's budget of forced renewals, if it is there."""
         now = self._clock()
-        self._forced = [moment for moment in self._forced if now - moment < _DAY]
-        apart = not self._forced or now - self._forced[-1] >= FORCED_APART
-        if not apart or len(self._forced) >= FORCED_PER_DAY:
+        latest = [then for then in self._forced.get(family, []) if now - then < _DAY]
+        if len(latest) >= FORCED_PER_DAY or (
+            latest and now - latest[-1] < FORCED_APART
+        ):
             return False
-        self._forced.append(now)
+        self._forced[family] = [*latest, now]
         return True
 
     def revoke(self) -> None:
         """Let every token be unknown, as if somebody had fetched another."""
         self._ends.clear()
         self._current.clear()
+        self._replaced.clear()
 
     def _issue(self, family: str) -> tuple[str, int]:
         token = f"SIM_{secrets.token_urlsafe(48)}"

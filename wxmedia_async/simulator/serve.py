@@ -47,10 +47,11 @@ class _Server:
         import uvicorn
 
         self._socket = _listening(host, port)
-        # Its log has URLs, and they have tokens.
-        config = uvicorn.Config(app, log_level="critical", access_log=False)
+        # Its log has URLs, and they have tokens; and logging is not ours to set up.
+        config = uvicorn.Config(
+            app, log_config=None, log_level="critical", access_log=False
+        )
         self._server = uvicorn.Server(config)
-        self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
