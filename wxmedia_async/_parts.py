@@ -42,7 +42,7 @@ class MediaInParts:
     It holds no slot of its own, so its parts can take any.
     """
 
-    verified = True
+    verified: bool = True
 
     def __init__(
         self,
@@ -53,11 +53,11 @@ class MediaInParts:
         first: bytes,
         size: int,
     ) -> None:
-        self.content_type = media.content_type
-        self.filename = media.filename
+        self.content_type: str | None = media.content_type
+        self.filename: str | None = media.filename
         self.first = first
         self.size = size
-        self.received = 0
+        self.received: int = 0
         self._session = session
         self._transfer = transfer
         self._wanted = wanted

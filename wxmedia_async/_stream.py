@@ -50,9 +50,9 @@ class MediaStream(AsyncIterator[bytes]):
         self, media_id: str, incoming: Incoming, session: Session, transfer: Transfer
     ) -> None:
         self.media_id = media_id
-        self.content_type = incoming.content_type
-        self.filename = incoming.filename
-        self.size = incoming.size
+        self.content_type: str | None = incoming.content_type
+        self.filename: str | None = incoming.filename
+        self.size: int | None = incoming.size
         self._incoming = incoming
         self._session = session
         self._attempts = transfer.attempts
