@@ -34,7 +34,7 @@ class MediaForm:
     content_type: str = attrs.field(default="", init=False)
     complete: bool = attrs.field(default=False, init=False)
     _found: bool = attrs.field(default=False, init=False)
-    _pending: bytes = attrs.field(default=b"\r\n", init=False)
+    _pending: bytes = attrs.field(default=b"\r\n", init=False, repr=False)
     _state: str = attrs.field(default="between", init=False)
 
     @classmethod
@@ -83,10 +83,11 @@ class MediaForm:
 
     def _read_head(self) -> bool:
         head, found, rest = self._pending.partition(b"\r\n\r\n")
+        if len(head) > _MAX_HEAD:
+            self._state = "ended"
+            return True
         if not found:
-            if len(head) > _MAX_HEAD:
-                self._state = "ended"
-            return self._state == "ended"
+            return False
         self._pending = rest
         self._state = "content" if self._is_media(head) else "between"
         return True
