@@ -187,6 +187,19 @@ class MediaClient:
         return self._session.http
 
     @property
+    def transport(self) -> Literal["sockets", "httpx", "yours"]:
+        """
+        What carries the next request.
+
+        ``"sockets"``: our own. ``"httpx"``: httpx's transport, one connection
+        for each request. ``"yours"``: the client that was given as ``http=``.
+        """
+        shortcut = self._session.shortcut
+        if shortcut is None:
+            return "yours"
+        return shortcut.stack(self._session.hosts.current)
+
+    @property
     def token(self) -> TokenProvider | None:
         """Where tokens come from, for another SDK to share; None for None."""
         return self._session.tokens

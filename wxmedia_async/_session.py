@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import anyio
 import attrs
@@ -91,6 +91,10 @@ class ShortWay(Protocol):
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """Send it."""
+        ...
+
+    def stack(self, url: str) -> Literal["sockets", "httpx"]:
+        """Tell what a request for *url* goes over, whichever way it takes."""
         ...
 
 

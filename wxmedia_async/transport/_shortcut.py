@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Literal
 
 import httpx
 
@@ -82,3 +83,10 @@ class Shortcut:
         response = await self._transport.sockets.handle_async_request(request)
         response.request = request
         return response
+
+    def stack(self, url: str) -> Literal["sockets", "httpx"]:
+        """Tell what a request for *url* goes over, whichever way it takes."""
+        carries = self._http._transport_for_url(httpx.URL(url))
+        if not isinstance(carries, OwnTransport):
+            return "httpx"
+        return "sockets" if carries.chosen() is carries.sockets else "httpx"
