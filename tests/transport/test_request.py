@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from wxmedia_async.transport._origin import Origin, origin_of
-from wxmedia_async.transport._request import Outgoing, outgoing
+from wxmedia_async.transport._request import Outgoing, Writer
 
 
 class Empty(httpx.AsyncByteStream):
@@ -24,7 +24,7 @@ def prepared(
     content: bytes | httpx.AsyncByteStream | None = None,
 ) -> Outgoing:
     request = httpx.Request(method, url, headers=headers or [], content=content)
-    return outgoing(request)
+    return Writer().outgoing(request)
 
 
 def test_head() -> None:
@@ -77,14 +77,14 @@ def test_illegal_target(target: bytes) -> None:
     request = httpx.Request("GET", "http://x/", extensions={"target": target})
 
     with pytest.raises(httpx.LocalProtocolError, match="illegal"):
-        outgoing(request)
+        Writer().outgoing(request)
 
 
 def test_another_target() -> None:
     """The target can be another than the URL's."""
     request = httpx.Request("OPTIONS", "http://x/", extensions={"target": b"*"})
 
-    assert outgoing(request).head.startswith(b"OPTIONS * HTTP/1.1\r\n")
+    assert Writer().outgoing(request).head.startswith(b"OPTIONS * HTTP/1.1\r\n")
 
 
 LENGTH = b"Content-Length"
@@ -114,7 +114,7 @@ def test_framing(
     )
 
     with pytest.raises(httpx.LocalProtocolError):
-        outgoing(request)
+        Writer().outgoing(request)
 
 
 @pytest.mark.parametrize("hosts", [[], [(b"Host", b"x"), (b"Host", b"y")]])
@@ -124,7 +124,7 @@ def test_host(hosts: list[tuple[bytes, bytes]]) -> None:
     request.headers = httpx.Headers(hosts)
 
     with pytest.raises(httpx.LocalProtocolError, match="Host"):
-        outgoing(request)
+        Writer().outgoing(request)
 
 
 def test_body_of_a_sync_client() -> None:
@@ -136,7 +136,7 @@ def test_body_of_a_sync_client() -> None:
     request = httpx.Request("POST", "http://x/", headers={"Host": "x"}, stream=Sync())
 
     with pytest.raises(httpx.LocalProtocolError, match="async"):
-        outgoing(request)
+        Writer().outgoing(request)
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,19 @@ async def test_stream_of_unknown_length(transport: SocketTransport) -> None:
     assert bodies == [b"2\r\nab\r\n11\r\n" + b"c" * 17 + b"\r\n0\r\n\r\n"]
 
 
+async def test_bytes_in_chunks(transport: SocketTransport) -> None:
+    """Bytes go in chunks as well, where the headers say so."""
+    bodies: list[bytes] = []
+    headers = {"Transfer-Encoding": "chunked"}
+    with serving(keeping(bodies)) as server:
+        request = request_to(server.url, "POST", headers=headers)
+        request.stream = httpx.ByteStream(b"hello")
+        await fetch(transport, request)
+        await transport.aclose()
+
+    assert bodies == [b"5\r\nhello\r\n0\r\n\r\n"]
+
+
 @pytest.mark.parametrize("chunks", [[b"abcd"], [b"abcd", b"ef"], []])
 async def test_stream_of_another_length(
     transport: SocketTransport, chunks: list[bytes]

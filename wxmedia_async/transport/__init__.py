@@ -5,7 +5,7 @@ It speaks HTTP/1.1 and nothing else, and is made for requests and replies of all
 sizes whose bodies come from files and go to files. Unix only; see `supported`.
 """
 
-from ._request import FileBody
+from ._content import FileBody
 from ._transport import SocketTransport
 from ._waiting import supported
 

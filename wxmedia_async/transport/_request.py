@@ -1,76 +1,20 @@
-"""What a request is on the wire: its head, and the body that the head promises."""
+"""A request, from what httpx made of it to what can be sent."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import httpx
 
 from ._connect import Guard
+from ._content import Content, Stream, content_of, size_of, stream_of
+from ._headers import TOKEN, HeaderBlock, header_block
 from ._origin import Origin, origin_of
 
-# RFC 9110, section 5.5, without the control characters that h11 lets through.
-_HEAD = re.compile(
-    rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+ [\x21-\x7e]+ HTTP/1\.1\r\n"
-    rb"(?:[-!#$%&'*+.^_`|~0-9A-Za-z]+: "
-    rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?\r\n)*"
-    rb"\r\n"
-)
-
-
-@runtime_checkable
-class FileBody(Protocol):
-    """
-    A request body that is a part of an open file, with a few bytes around it.
-
-    Such a stream is sent without passing through Python where the connection
-    allows it. It is also an ordinary stream, for other transports.
-
-    Attributes:
-        head: What comes before the file's bytes.
-
-        tail: What comes after them.
-
-        fileno: The descriptor, open for reading until the request has ended;
-            its position is neither used nor moved.
-
-        offset: Where in the file the body begins, in bytes.
-
-        size: How many bytes of the file are sent.
-
-        progress: Called with the number of the file's bytes sent so far.
-    """
-
-    @property
-    def head(self) -> bytes: ...
-    @property
-    def tail(self) -> bytes: ...
-    @property
-    def fileno(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def progress(self) -> Callable[[int], None] | None: ...
-
-    def check(self) -> None:
-        """Raise if the file changed; called before the tail is sent."""
-        ...
-
-
-@attrs.frozen(eq=False)
-class Stream:
-    """A request body that is neither known beforehand nor a file."""
-
-    chunks: AsyncIterable[bytes]
-
-
-Content = bytes | FileBody | Stream
-
+_LINE = re.compile(TOKEN + rb" [\x21-\x7e]+ HTTP/1\.1\r\n")
 
 Timeouts = Mapping[str, float | None]
 """Seconds for connect, read, write and pool, as httpx gives them."""
@@ -121,101 +65,61 @@ class Outgoing:
 _NO_TIMEOUTS: Timeouts = {}
 
 
-def outgoing(request: httpx.Request) -> Outgoing:
-    """
-    Check *request*, and write its head.
+@attrs.define(eq=False)
+class Writer:
+    """Makes requests ready, and knows the last headers, since they hardly change."""
 
-    Raises:
-        httpx.LocalProtocolError: It cannot be sent as HTTP/1.1, or could be
-            read in two ways.
+    _last: HeaderBlock | None = attrs.field(default=None, init=False, repr=False)
 
-        httpx.UnsupportedProtocol: Its URL is neither http nor https.
-    """
-    origin = origin_of(request)
-    headers = request.headers.raw
-    special = _special(headers)
-    if len(special.get(b"host", ())) != 1:
-        raise httpx.LocalProtocolError("a request has one Host header")
-    content = _content(request.stream)
-    return Outgoing(
-        request.method,
-        origin,
-        _head(request, headers),
-        content,
-        _length(special, content),
-        not _asks_to_close(special.get(b"connection", ())),
-        request.extensions.get("timeout") or _NO_TIMEOUTS,
-        request.extensions,
-    )
+    def outgoing(self, request: httpx.Request) -> Outgoing:
+        """
+        Check *request*, and write its head.
 
+        Raises:
+            httpx.LocalProtocolError: It cannot be sent as HTTP/1.1, or could
+                be read in two ways.
 
-_SPECIAL = {b"host", b"connection", b"content-length", b"transfer-encoding"}
-
-
-def _special(headers: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
-    found: dict[bytes, list[bytes]] = {}
-    for name, value in headers:
-        lower = name.lower()
-        if lower in _SPECIAL:
-            found.setdefault(lower, []).append(value)
-    return found
-
-
-def _head(request: httpx.Request, headers: list[tuple[bytes, bytes]]) -> bytes:
-    target = request.extensions.get("target") or request.url.raw_path
-    line = b" ".join((request.method.encode(), target, b"HTTP/1.1"))
-    lines = [line, *map(b": ".join, headers), b"\r\n"]
-    head = b"\r\n".join(lines)
-    # The line feeds are counted, since a header that holds a whole other one
-    # would match.
-    if not _HEAD.fullmatch(head) or head.count(b"\n") != len(lines):
-        raise httpx.LocalProtocolError("illegal character in the request's head")
-    return head
-
-
-def _content(stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> Content:
-    if isinstance(stream, httpx.ByteStream):
-        return b"".join(stream)
-    # Asking the protocol takes as long as half of a small exchange.
-    if hasattr(stream, "fileno") and isinstance(stream, FileBody):
-        return stream
-    if isinstance(stream, httpx.AsyncByteStream):
-        return Stream(stream)
-    raise httpx.LocalProtocolError("the body of an async request is an async stream")
-
-
-def _length(special: dict[bytes, list[bytes]], content: Content) -> int | None:
-    lengths = special.get(b"content-length", [])
-    encodings = special.get(b"transfer-encoding", [])
-    if len(lengths) + len(encodings) > 1:
-        raise httpx.LocalProtocolError("the request frames its body twice")
-    if encodings:
-        if encodings[0].lower() != b"chunked":
-            raise httpx.LocalProtocolError("unknown Transfer-Encoding")
-        return None
-    return _announced(lengths[0] if lengths else b"0", content)
-
-
-def _announced(value: bytes, content: Content) -> int:
-    if not value.isdigit() or len(value) > 18:
-        raise httpx.LocalProtocolError("Content-Length is no length")
-    length = int(value)
-    actual = _known_size(content)
-    if actual is not None and actual != length:
-        raise httpx.LocalProtocolError(
-            f"the body has {actual} bytes, Content-Length says {length}"
+            httpx.UnsupportedProtocol: Its URL is neither http nor https.
+        """
+        extensions = request.extensions
+        origin = origin_of(request)
+        block = self._block(request.headers.raw)
+        content = _content(request.stream, block.length)
+        return Outgoing(
+            request.method,
+            origin,
+            _line(request) + block.lines + b"\r\n",
+            content,
+            block.length,
+            block.keep_alive,
+            extensions.get("timeout") or _NO_TIMEOUTS,
+            extensions,
         )
-    return length
+
+    def _block(self, raw: list[tuple[bytes, bytes]]) -> HeaderBlock:
+        last = self._last
+        if last is None or last.raw != raw:
+            last = self._last = header_block(raw)
+        return last
 
 
-def _known_size(content: Content) -> int | None:
-    if isinstance(content, bytes):
-        return len(content)
-    if isinstance(content, Stream):
-        return None
-    return len(content.head) + content.size + len(content.tail)
+def _line(request: httpx.Request) -> bytes:
+    target = request.extensions.get("target") or request.url.raw_path
+    line = b"%b %b HTTP/1.1\r\n" % (request.method.encode(), target)
+    if not _LINE.fullmatch(line):
+        raise httpx.LocalProtocolError("illegal character in the request line")
+    return line
 
 
-def _asks_to_close(values: Sequence[bytes]) -> bool:
-    tokens = b",".join(values).lower().split(b",")
-    return b"close" in map(bytes.strip, tokens)
+def _content(
+    stream: httpx.SyncByteStream | httpx.AsyncByteStream, announced: int | None
+) -> Content:
+    if announced is None:
+        return stream_of(stream)
+    content = content_of(stream)
+    size = size_of(content)
+    if size not in (None, announced):
+        raise httpx.LocalProtocolError(
+            f"the body has {size} bytes, Content-Length says {announced}"
+        )
+    return content

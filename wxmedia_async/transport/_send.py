@@ -9,8 +9,9 @@ import attrs
 import httpx
 
 from ._connection import Connection
+from ._content import FileBody, Stream
 from ._parser import final_status
-from ._request import FileBody, Outgoing, Stream
+from ._request import Outgoing
 
 SMALL = 64 * 1024
 """Bytes of a body that are sent together with the head, in one call."""

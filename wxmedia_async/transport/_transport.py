@@ -11,7 +11,7 @@ from ._connection import Connection
 from ._exchange import exchange
 from ._open import Opener
 from ._pool import Place, Pool
-from ._request import Outgoing, outgoing
+from ._request import Outgoing, Writer
 from ._tls import Sessions
 
 _BUFFER = 256 * 1024
@@ -78,13 +78,14 @@ class SocketTransport(httpx.AsyncBaseTransport):
         max_head: int = 64 * 1024,
     ) -> None:
         context = verify if isinstance(verify, ssl.SSLContext) else _context(verify)
+        self._writer = Writer()
         self._opener = Opener(context, Sessions(context))
         self._pool = Pool(max_connections, keepalive_expiry)
         self._max_head = max_head
         self._buffer = memoryview(bytearray(_BUFFER))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        prepared = outgoing(request)
+        prepared = self._writer.outgoing(request)
         pool_timeout = prepared.timeouts.get("pool")
         place = await self._pool.place(prepared.origin, pool_timeout)
         try:
