@@ -599,15 +599,15 @@ async def test_error_of_the_user() -> None:
         async with client.stream("ID"):
             raise LookupError("mine")
 
-    async def progress(_: bytes) -> AsyncIterator[bytes]:
-        yield JPEG[:10]
+    async def broken() -> AsyncIterator[bytes]:
+        yield JPEG[:1000]
         raise LookupError("mine")
 
     async with mock_transport(by_path({"/get": [content()]})) as client:
         with pytest.raises(LookupError) as streaming:
             await read()
         with pytest.raises(LookupError) as uploading:
-            await client.upload(progress(b""), size=100)
+            await client.upload(broken(), size=2000)
 
     for caught in (streaming, uploading):
         for text in shown(caught.value):

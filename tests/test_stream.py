@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import AsyncIterator
 
 import anyio
 import httpx
@@ -186,7 +187,7 @@ async def test_too_large() -> None:
 class Stalls(httpx.AsyncByteStream):
     """Gives one chunk, and then nothing."""
 
-    async def __aiter__(self):  # type: ignore[no-untyped-def]
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         yield JPEG[:1000]
         await anyio.sleep(math.inf)
 
@@ -198,8 +199,30 @@ async def test_deadline_in_the_body() -> None:
     async with client_of(service, deadline=0.05) as client:
         async with client.stream("ID") as media:
             await anext(media)
-            with pytest.raises(TransferTimeout, match=r"deadline of 0\.05 s"):
-                await anext(media)
+            with anyio.fail_after(5):
+                with pytest.raises(TransferTimeout, match=r"deadline of 0\.05 s"):
+                    await anext(media)
+
+    assert service.in_flight == 0
+
+
+class Dawdles(Stalls):
+    """Gives one chunk after the other, each of them soon."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(JPEG), 20):
+            yield JPEG[start : start + 20]
+            await anyio.sleep(0.01)
+
+
+async def test_waits_add_up() -> None:
+    """Fault 7: many short waits for a body are one long wait for the deadline."""
+    service = FakeWeChat(answers=[bodied(Dawdles())])
+
+    async with client_of(service, deadline=0.05) as client:
+        async with client.stream("ID") as media:
+            with anyio.fail_after(5), pytest.raises(TransferTimeout):
+                await collected(media)
 
     assert service.in_flight == 0
 
