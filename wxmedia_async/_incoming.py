@@ -83,7 +83,7 @@ async def open_media(
         MediaError: Whatever else the reply turned out to be.
     """
     async with session.exchange(transfer, wanted.exchange()) as reply:
-        found = await _classified(session, reply)
+        found = await _classified(session, reply, wanted)
         if isinstance(found, replies.Media):
             yield _whole(found, reply, wanted)
             return
@@ -93,7 +93,7 @@ async def open_media(
         return
     # The slot is free again by now: a link is an exchange of its own.
     async with _linked(session, transfer, found.url) as reply:
-        yield _whole(await _media(session, reply), reply, wanted)
+        yield _whole(await _media(session, reply, wanted), reply, wanted)
 
 
 @asynccontextmanager
@@ -102,7 +102,7 @@ async def _in_parts(
 ) -> AsyncGenerator[Incoming]:
     probe = ranges.ByteRange(0, ranges.PROBE)
     async with session.exchange(transfer, wanted.exchange(probe)) as reply:
-        found = await _media(session, reply)
+        found = await _media(session, reply, wanted)
         if reply.head.status == _OK:
             # It knows no ranges, and sends all of it.
             yield _whole(found, reply, wanted)
@@ -131,9 +131,12 @@ async def _linked(
 
 
 async def _classified(
-    session: Session, reply: Reply
+    session: Session, reply: Reply, wanted: Wanted
 ) -> replies.Media | replies.VideoLink | None:
     """Tell what came; None: WeCom wants to be asked for parts."""
+    if reply.head.attachment:
+        # Before its first bytes, which may never come.
+        reply.check_size(wanted.max_bytes)
     await reply.peek()
     try:
         return reply.media_or_link(wecom=session.platform.wecom)
@@ -143,9 +146,11 @@ async def _classified(
         return None
 
 
-async def _media(session: Session, reply: Reply) -> replies.Media:
+async def _media(
+    session: Session, reply: Reply, wanted: Wanted
+) -> replies.Media:
     """Return what is media; everything else is one reply too far."""
-    found = await _classified(session, reply)
+    found = await _classified(session, reply, wanted)
     if isinstance(found, replies.Media):
         return found
     raise UnexpectedReply("media was expected here", status=reply.head.status)

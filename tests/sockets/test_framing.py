@@ -206,3 +206,18 @@ async def test_huge_head() -> None:
                 await client.read("ID")
 
     assert info.value.attempts == 1
+
+
+async def test_announced_too_large_and_nothing_sent(tmp_path: Path) -> None:
+    """Fault 9: what the header announces is believed before any byte of it comes."""
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 1000000\r\n"
+        b'Content-Disposition: attachment; filename="m.jpg"\r\n\r\n'
+    )
+    with Server(stalls_after(head)) as server:
+        async with client_to(server) as client:
+            with pytest.raises(TooLarge) as info:
+                await client.download("m", tmp_path, max_bytes=10)
+
+    assert (info.value.limit, info.value.size) == (10, 1_000_000)
+    assert list(tmp_path.iterdir()) == []
