@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -51,6 +52,8 @@ _CONTENT_TYPES: Mapping[str, str] = {
     ".mp3": "audio/mp3",
     ".mp4": "video/mp4",
 }
+
+_UNQUOTABLE = re.compile(r'["\\\x00-\x1f\x7f]')
 
 
 @attrs.frozen
@@ -178,7 +181,7 @@ def linked(stored: StoredMedia) -> Answer:
 def suffix_of(filename: str) -> str:
     """The part of a name that tells the kind, with its dot."""
     _, dot, suffix = filename.rpartition(".")
-    return dot + suffix.lower()
+    return f".{suffix.lower()}" if dot else ""
 
 
 def _content_type(stored: StoredMedia) -> str:
@@ -188,7 +191,9 @@ def _content_type(stored: StoredMedia) -> str:
 
 
 def _disposition(name: str, *, wecom: bool) -> bytes:
+    # What would end the value or the header is left to filename*.
+    plain = _UNQUOTABLE.sub("_", name)
     if not wecom:
-        return f'attachment; filename="{name}"'.encode()
+        return f'attachment; filename="{plain}"'.encode()
     encoded = quote(name, safe="")
-    return f"attachment; filename*=utf-8''{encoded}; filename=\"{name}\"".encode()
+    return f"attachment; filename*=utf-8''{encoded}; filename=\"{plain}\"".encode()
