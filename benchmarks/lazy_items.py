@@ -53,7 +53,7 @@ async def run(count: int) -> None:
             async for outcome in outcomes:
                 outcome.unwrap()
                 done += 1
-                if done == mark or done == count:
+                if done in (mark, count):
                     report(done, started)
                     mark *= 10
 

@@ -50,7 +50,7 @@ CHANGES: dict[str, Callable[[httpx.AsyncClient], Any]] = {
     "mount": lambda http: http._mounts.update(
         {httpx._utils.URLPattern("all://"): None}
     ),
-    "transport": lambda http: setattr(http, "_transport", httpx.MockTransport(len)),
+    "transport": lambda http: setattr(http, "_transport", httpx.AsyncHTTPTransport()),
 }
 
 
@@ -141,12 +141,15 @@ async def test_pytest_httpx_closes_it(httpx_mock: object) -> None:
 
 async def test_the_transport_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """`client.transport` says what carries the next request."""
+    told: list[str] = []
     async with MediaClient(None) as client:
-        assert client.transport == "sockets"
+        told.append(client.transport)
         with respx.mock:
-            assert client.transport == "httpx"
+            told.append(client.transport)
     async with httpx.AsyncClient() as http:
-        assert MediaClient(None, http=http).transport == "yours"
+        told.append(MediaClient(None, http=http).transport)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:1")
     async with MediaClient(None) as client:
-        assert client.transport == "httpx"
+        told.append(client.transport)
+
+    assert told == ["sockets", "httpx", "yours", "httpx"]

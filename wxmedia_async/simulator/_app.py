@@ -87,10 +87,10 @@ class Simulator:
         self.platform = platform
         self.requests: deque[SeenRequest] = deque(maxlen=_MOST_REQUESTS)
         self.sent: list[Mapping[str, Any]] = []
-        self.video_links = not platform.wecom
+        self.video_links: bool = not platform.wecom
         self.open_access = False
         self.capacity: int | None = None
-        self.latency = 0.0
+        self.latency: float = 0.0
         self._tokens = Tokens(clock)
         self._token_endpoints = TokenEndpoints(
             self._tokens, appid, secret, platform.wecom
