@@ -146,9 +146,7 @@ async def _classified(
         return None
 
 
-async def _media(
-    session: Session, reply: Reply, wanted: Wanted
-) -> replies.Media:
+async def _media(session: Session, reply: Reply, wanted: Wanted) -> replies.Media:
     """Return what is media; everything else is one reply too far."""
     found = await _classified(session, reply, wanted)
     if isinstance(found, replies.Media):
