@@ -23,6 +23,7 @@ from tests.fakes import (
     media,
     names_in,
 )
+from tests.sockets.server import Server, answers, client_to, response, whole
 from wxmedia_async import (
     MINI_PROGRAM,
     WECOM,
@@ -410,6 +411,19 @@ async def test_too_large_while_reading(tmp_path: Path) -> None:
     assert service.in_flight == 0
 
 
+async def test_too_large_over_a_socket(tmp_path: Path) -> None:
+    """Fault 9: an endless body is given up at the limit, wherever it comes from."""
+    endless = response(JPEG * 1000, 'Content-Disposition: attachment; filename="a.b"')
+
+    with Server(answers(endless)) as server:
+        async with client_to(server) as client:
+            with pytest.raises(TooLarge) as caught:
+                await client.download("ID", tmp_path, max_bytes=500_000)
+
+    assert caught.value.limit == 500_000
+    assert names_in(tmp_path) == []
+
+
 async def test_just_not_too_large(tmp_path: Path) -> None:
     """As many bytes as allowed are allowed."""
     service = FakeWeChat({"ID": JPEG}, answers=[reply(JPEG, ATTACHED)])
@@ -562,6 +576,25 @@ async def test_progress(tmp_path: Path) -> None:
     size = len(JPEG)
     assert [each.done for each in told] == [1000, 2000, size]
     assert told[-1] == Progress("ID", size, size)
+
+
+@pytest.mark.parametrize("to", ["file", "destination"])
+async def test_progress_over_a_socket(to: str, tmp_path: Path) -> None:
+    """Progress is the same where the bytes go from a socket to a file."""
+    content, told = JPEG * 1000, list[Progress]()
+    target: Any = tmp_path if to == "file" else Bucket()
+    cut_off = whole(content)[:1_000_000]
+
+    with Server(answers(cut_off), answers(whole(content))) as server:
+        async with client_to(server) as client:
+            await client.download("ID", target, progress=told.append)
+
+    done = [each.done for each in told]
+    again = done.index(0)
+    for one_try in (done[:again], done[again:]):
+        assert one_try == sorted(set(one_try))
+    assert {each.total for each in told} <= {None, len(content)}
+    assert told[-1] == Progress("ID", len(content), len(content))
 
 
 async def test_progress_without_a_length(tmp_path: Path) -> None:

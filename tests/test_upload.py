@@ -13,6 +13,8 @@ import httpx
 import pytest
 
 from tests.fakes import JPEG, TOKEN, FakeWeChat, client_of, error
+from tests.sockets.server import UPLOADED, Server, answers, client_to
+from tests.sockets.server import said as said_on_the_wire
 from wxmedia_async import (
     MINI_PROGRAM,
     OFFICIAL_ACCOUNT,
@@ -48,6 +50,10 @@ async def flow(content: bytes = JPEG) -> AsyncIterator[bytes]:
 
 def said(text: str, status: int = 200) -> httpx.Response:
     return httpx.Response(status, text=text)
+
+
+def busy() -> bytes:
+    return said_on_the_wire('{"errcode":-1,"errmsg":"system error"}')
 
 
 async def test_result() -> None:
@@ -564,6 +570,26 @@ async def test_progress_goes_back_to_0_on_a_new_try() -> None:
 
     size = len(JPEG)
     assert [each.done for each in told] == [size, 0, size]
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes"])
+async def test_progress_over_a_socket(kind: str, tmp_path: Path) -> None:
+    """Progress is the same where a file is sent without being read."""
+    content, told = bytes(2_000_000), list[Progress]()
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    source: Any = path if kind == "path" else content
+
+    with Server(answers(busy(), UPLOADED)) as server:
+        async with client_to(server) as client:
+            await client.upload(source, progress=told.append)
+
+    done = [each.done for each in told]
+    again = done.index(0)
+    for one_try in (done[:again], done[again:]):
+        assert one_try == sorted(set(one_try))
+        assert len(one_try) > 1
+    assert told[-1] == Progress(source, len(content), len(content))
 
 
 async def test_progress_that_fails(caplog: pytest.LogCaptureFixture) -> None:
