@@ -17,6 +17,16 @@ class Empty(httpx.AsyncByteStream):
         yield b""
 
 
+def prepared_from(request: httpx.Request) -> Outgoing:
+    return Writer().outgoing(
+        request.method,
+        request.url,
+        request.headers.raw,
+        request.stream,
+        request.extensions,
+    )
+
+
 def prepared(
     method: str = "GET",
     url: str = "http://x/",
@@ -24,7 +34,7 @@ def prepared(
     content: bytes | httpx.AsyncByteStream | None = None,
 ) -> Outgoing:
     request = httpx.Request(method, url, headers=headers or [], content=content)
-    return Writer().outgoing(request)
+    return prepared_from(request)
 
 
 def test_head() -> None:
@@ -77,14 +87,14 @@ def test_illegal_target(target: bytes) -> None:
     request = httpx.Request("GET", "http://x/", extensions={"target": target})
 
     with pytest.raises(httpx.LocalProtocolError, match="illegal"):
-        Writer().outgoing(request)
+        prepared_from(request)
 
 
 def test_another_target() -> None:
     """The target can be another than the URL's."""
     request = httpx.Request("OPTIONS", "http://x/", extensions={"target": b"*"})
 
-    assert Writer().outgoing(request).head.startswith(b"OPTIONS * HTTP/1.1\r\n")
+    assert prepared_from(request).head.startswith(b"OPTIONS * HTTP/1.1\r\n")
 
 
 LENGTH = b"Content-Length"
@@ -114,7 +124,7 @@ def test_framing(
     )
 
     with pytest.raises(httpx.LocalProtocolError):
-        Writer().outgoing(request)
+        prepared_from(request)
 
 
 @pytest.mark.parametrize("hosts", [[], [(b"Host", b"x"), (b"Host", b"y")]])
@@ -124,7 +134,7 @@ def test_host(hosts: list[tuple[bytes, bytes]]) -> None:
     request.headers = httpx.Headers(hosts)
 
     with pytest.raises(httpx.LocalProtocolError, match="Host"):
-        Writer().outgoing(request)
+        prepared_from(request)
 
 
 def test_body_of_a_sync_client() -> None:
@@ -136,7 +146,7 @@ def test_body_of_a_sync_client() -> None:
     request = httpx.Request("POST", "http://x/", headers={"Host": "x"}, stream=Sync())
 
     with pytest.raises(httpx.LocalProtocolError, match="async"):
-        Writer().outgoing(request)
+        prepared_from(request)
 
 
 @pytest.mark.parametrize(
@@ -154,13 +164,11 @@ def test_origin(url: str, origin: Origin | None) -> None:
     name = "xn--fiqs8s.icom.museum"
     expected = origin or Origin(False, name, 80, name)
 
-    assert origin_of(httpx.Request("GET", url)) == expected
+    assert origin_of(httpx.URL(url), {}) == expected
 
 
 @pytest.mark.parametrize("url", ["ftp://x/", "/relative", "file:///etc/passwd"])
 def test_unsupported(url: str) -> None:
     """Nothing but http and https is spoken, and the URL is not in the error."""
-    request = httpx.Request("GET", url, headers=[(b"Host", b"x")])
-
     with pytest.raises(httpx.UnsupportedProtocol, match="the URL is no"):
-        origin_of(request)
+        origin_of(httpx.URL(url), {})

@@ -28,7 +28,7 @@ class HeaderBlock:
     Attributes:
         raw: What they were made of.
 
-        lines: What is sent.
+        lines: What is sent, with the empty line at the end.
 
         length: Of the body, as announced; None: it goes in chunks.
 
@@ -52,7 +52,8 @@ def header_block(raw: Raw) -> HeaderBlock:
     if len(special.get(b"host", ())) != 1:
         raise httpx.LocalProtocolError("a request has one Host header")
     keep_alive = not _asks_to_close(special.get(b"connection", ()))
-    return HeaderBlock(raw, _written(raw), _length(special), keep_alive)
+    lines = _written(raw) + b"\r\n"
+    return HeaderBlock(raw, lines, _length(special), keep_alive)
 
 
 _SPECIAL = {b"host", b"connection", b"content-length", b"transfer-encoding"}

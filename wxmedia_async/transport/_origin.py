@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -23,18 +24,17 @@ class Origin(NamedTuple):
     server_name: str
 
 
-def origin_of(request: httpx.Request) -> Origin:
+def origin_of(url: httpx.URL, extensions: Mapping[str, Any]) -> Origin:
     """
-    Return where *request* goes.
+    Return where a request for *url* goes.
 
     Raises:
         httpx.UnsupportedProtocol: The URL is neither http nor https.
     """
-    url = request.url
     scheme, host = url.scheme, url.raw_host.decode("ascii")
     if scheme not in _PORTS or not host:
         raise httpx.UnsupportedProtocol("the URL is no http:// or https:// one")
-    name = request.extensions.get("sni_hostname", host)
+    name = extensions.get("sni_hostname", host)
     if isinstance(name, bytes):
         name = name.decode("ascii")
     # The dot that ends a full name is no part of it in a certificate.

@@ -11,7 +11,7 @@ import httpx
 
 from ._connect import Guard
 from ._content import Content, Stream, content_of, size_of, stream_of
-from ._headers import TOKEN, HeaderBlock, header_block
+from ._headers import TOKEN, HeaderBlock, Raw, header_block
 from ._origin import Origin, origin_of
 
 _LINE = re.compile(TOKEN + rb" [\x21-\x7e]+ HTTP/1\.1\r\n")
@@ -71,9 +71,16 @@ class Writer:
 
     _last: HeaderBlock | None = attrs.field(default=None, init=False, repr=False)
 
-    def outgoing(self, request: httpx.Request) -> Outgoing:
+    def outgoing(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Raw,
+        stream: httpx.SyncByteStream | httpx.AsyncByteStream,
+        extensions: Mapping[str, Any],
+    ) -> Outgoing:
         """
-        Check *request*, and write its head.
+        Check a request, and write its head.
 
         Raises:
             httpx.LocalProtocolError: It cannot be sent as HTTP/1.1, or could
@@ -81,31 +88,28 @@ class Writer:
 
             httpx.UnsupportedProtocol: Its URL is neither http nor https.
         """
-        extensions = request.extensions
-        origin = origin_of(request)
-        block = self._block(request.headers.raw)
-        content = _content(request.stream, block.length)
+        origin = origin_of(url, extensions)
+        block = self._block(headers)
         return Outgoing(
-            request.method,
+            method,
             origin,
-            _line(request) + block.lines + b"\r\n",
-            content,
+            _line(method, extensions.get("target") or url.raw_path) + block.lines,
+            _content(stream, block.length),
             block.length,
             block.keep_alive,
             extensions.get("timeout") or _NO_TIMEOUTS,
             extensions,
         )
 
-    def _block(self, raw: list[tuple[bytes, bytes]]) -> HeaderBlock:
+    def _block(self, raw: Raw) -> HeaderBlock:
         last = self._last
         if last is None or last.raw != raw:
             last = self._last = header_block(raw)
         return last
 
 
-def _line(request: httpx.Request) -> bytes:
-    target = request.extensions.get("target") or request.url.raw_path
-    line = b"%b %b HTTP/1.1\r\n" % (request.method.encode(), target)
+def _line(method: str, target: bytes) -> bytes:
+    line = b"%b %b HTTP/1.1\r\n" % (method.encode(), target)
     if not _LINE.fullmatch(line):
         raise httpx.LocalProtocolError("illegal character in the request line")
     return line

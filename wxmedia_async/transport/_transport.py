@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -10,6 +12,7 @@ from ._body import Body
 from ._connection import Connection
 from ._exchange import exchange
 from ._open import Opener
+from ._parser import Head
 from ._pool import Place, Pool
 from ._request import Outgoing, Writer
 from ._tls import Sessions
@@ -85,11 +88,55 @@ class SocketTransport(httpx.AsyncBaseTransport):
         self._buffer = memoryview(bytearray(_BUFFER))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        prepared = self._writer.outgoing(request)
-        pool_timeout = prepared.timeouts.get("pool")
-        place = await self._pool.place(prepared.origin, pool_timeout)
+        prepared = self.prepare(
+            request.method,
+            request.url,
+            request.headers.raw,
+            request.stream,
+            request.extensions,
+        )
+        head, body, is_stale_retry = await self.exchange(prepared)
+        extensions: dict[str, object] = {
+            "http_version": head.version,
+            "reason_phrase": head.reason,
+            "receive_into": body.receive_into,
+        }
+        if is_stale_retry:
+            extensions["stale_retry"] = True
+        return httpx.Response(
+            head.status, headers=head.headers, stream=body, extensions=extensions
+        )
+
+    def prepare(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: list[tuple[bytes, bytes]],
+        stream: httpx.SyncByteStream | httpx.AsyncByteStream,
+        extensions: Mapping[str, Any],
+    ) -> Outgoing:
+        """
+        Check the parts of a request, for `exchange`.
+
+        Raises:
+            httpx.LocalProtocolError: It cannot be sent as HTTP/1.1, or could
+                be read in two ways.
+
+            httpx.UnsupportedProtocol: The URL is neither http nor https.
+        """
+        return self._writer.outgoing(method, url, headers, stream, extensions)
+
+    async def exchange(self, request: Outgoing) -> Reply:
+        """
+        Send *request*, and return the reply as soon as its head is complete.
+
+        The same as `handle_async_request`, without httpx's objects around it;
+        those take as long as all the rest of a small exchange. The body is to
+        be read to its end, or closed.
+        """
+        place = await self._pool.place(request.origin, request.timeouts.get("pool"))
         try:
-            return await self._answer(prepared, place)
+            return await self._answer(request, place)
         except BaseException:
             place.drop()
             raise
@@ -98,24 +145,22 @@ class SocketTransport(httpx.AsyncBaseTransport):
         """Close all connections; requests that still run fail."""
         self._pool.close()
 
-    async def _answer(self, request: Outgoing, place: Place) -> httpx.Response:
+    async def _answer(self, request: Outgoing, place: Place) -> Reply:
         connection = place.take()
         if connection is None:
-            return await self._answer_anew(request, place)
+            return Reply(*await self._answer_anew(request, place))
         if request.guard is not None:
             request.guard(connection.address)
         try:
-            return await self._exchange(request, place, connection)
+            return Reply(*await self._exchange(request, place, connection))
         except httpx.TransportError:
             stale = connection.lost and not connection.received
             if not stale or self._pool.closed or not request.may_be_resent():
                 raise
         place.empty()
-        response = await self._answer_anew(request, place)
-        response.extensions["stale_retry"] = True
-        return response
+        return Reply(*await self._answer_anew(request, place), is_stale_retry=True)
 
-    async def _answer_anew(self, request: Outgoing, place: Place) -> httpx.Response:
+    async def _answer_anew(self, request: Outgoing, place: Place) -> tuple[Head, Body]:
         self._pool.make_room()
         timeout = request.timeouts.get("connect")
         connection = await self._opener.open(request.origin, request.guard, timeout)
@@ -124,7 +169,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
 
     async def _exchange(
         self, request: Outgoing, place: Place, connection: Connection
-    ) -> httpx.Response:
+    ) -> tuple[Head, Body]:
         head, rest, reusable = await exchange(
             connection, request, self._buffer, self._max_head
         )
@@ -135,14 +180,15 @@ class SocketTransport(httpx.AsyncBaseTransport):
         timeout = request.timeouts.get("read")
         body = Body(place, connection, decoder, reusable, self._buffer, timeout)
         body.begin(rest)
-        extensions = {
-            "http_version": head.version,
-            "reason_phrase": head.reason,
-            "receive_into": body.receive_into,
-        }
-        return httpx.Response(
-            head.status, headers=head.headers, stream=body, extensions=extensions
-        )
+        return head, body
+
+
+class Reply(NamedTuple):
+    """A reply whose head is complete; `is_stale_retry` as in the extension."""
+
+    head: Head
+    body: Body
+    is_stale_retry: bool = False
 
 
 def _context(verify: bool) -> ssl.SSLContext:
