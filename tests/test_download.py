@@ -475,7 +475,7 @@ async def test_read_is_bounded() -> None:
     assert caught.value.limit == 32 * 1024**2
 
 
-@pytest.mark.parametrize("media_id", ["", None, 7])
+@pytest.mark.parametrize("media_id", ["", None, 7, "\ud800"], ids=range(4))
 async def test_odd_media_ids(media_id: Any, tmp_path: Path) -> None:
     """What cannot be a media_id is refused before any request."""
     service = FakeWeChat()
@@ -487,6 +487,22 @@ async def test_odd_media_ids(media_id: Any, tmp_path: Path) -> None:
             await client.read(media_id)
         with pytest.raises((ValueError, TypeError)):
             client.stream(media_id)
+
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("max_bytes", [-1, "1", 1.5], ids=range(3))
+async def test_odd_max_bytes(max_bytes: Any, tmp_path: Path) -> None:
+    """What cannot be a number of bytes is refused before any request."""
+    service = FakeWeChat({"ID": JPEG})
+
+    async with client_of(service) as client:
+        with pytest.raises((ValueError, TypeError)):
+            await client.download("ID", tmp_path, max_bytes=max_bytes)
+        with pytest.raises((ValueError, TypeError)):
+            await client.read("ID", max_bytes=max_bytes)
+        with pytest.raises((ValueError, TypeError)):
+            client.stream("ID", max_bytes=max_bytes)
 
     assert service.requests == []
 

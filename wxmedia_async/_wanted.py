@@ -1,18 +1,25 @@
 from __future__ import annotations
 
 import attrs
-from attrs.validators import and_, instance_of, min_len
+from attrs.validators import and_, ge, instance_of, min_len
 
 from ._session import Exchange
 from ._wire.ranges import ByteRange
+
+
+def _encodable(_: object, __: object, value: str) -> None:
+    """A lone surrogate cannot be sent; the error is a ValueError."""
+    value.encode()
 
 
 @attrs.frozen
 class Wanted:
     """Which media, and how much of it at most."""
 
-    media_id: str = attrs.field(validator=and_(instance_of(str), min_len(1)))
-    max_bytes: int
+    media_id: str = attrs.field(
+        validator=and_(instance_of(str), min_len(1), _encodable)
+    )
+    max_bytes: int = attrs.field(validator=and_(instance_of(int), ge(0)))
     hd_voice: bool = False
 
     def exchange(self, part: ByteRange | None = None) -> Exchange:
