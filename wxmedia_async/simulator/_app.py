@@ -41,6 +41,7 @@ Handler: TypeAlias = Callable[[Exchange], Awaitable[Answer]]
 class _Route:
     handler: Handler
     call: Call | None = None
+    errcodes: bool = True
 
 
 class Simulator:
@@ -215,7 +216,8 @@ class Simulator:
 
     def _route_of(self, request: SeenRequest) -> _Route:
         if request.path.startswith(_LINK) and request.method in ("GET", "HEAD"):
-            return _Route(self._follow_link, "download")
+            # It leads to a file server, which knows nothing of errcodes.
+            return _Route(self._follow_link, "download", errcodes=False)
         return self._routes.get((request.method, request.path), _Route(_not_found))
 
     async def _answer(
@@ -227,7 +229,7 @@ class Simulator:
         elif fault == "stall":
             await exchange.disconnected()
         else:
-            refusal = self._refusal(fault, running)
+            refusal = self._refusal(route, fault, running)
             answer = (
                 await _refuse(exchange, refusal)
                 if refusal is not None
@@ -235,12 +237,16 @@ class Simulator:
             )
             await send_answer(answer, exchange, fault)
 
-    def _refusal(self, fault: Fault | None, running: int) -> Answer | None:
+    def _refusal(
+        self, route: _Route, fault: Fault | None, running: int
+    ) -> Answer | None:
         if self.capacity is not None and running > self.capacity:
-            return self._failure(45033 if self.platform.wecom else -1)
+            fault = 45033 if self.platform.wecom else -1
         if not isinstance(fault, int):
             return None
-        return _replies.status_page(fault) if is_status(fault) else self._failure(fault)
+        if is_status(fault):
+            return _replies.status_page(fault)
+        return self._failure(fault) if route.errcodes else _replies.status_page(503)
 
     def _failure(self, code: int) -> Answer:
         return _replies.failure(code, wecom=self.platform.wecom)
