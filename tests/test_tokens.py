@@ -22,10 +22,10 @@ from wxmedia_async import (
     TokenProvider,
     TokenRejected,
 )
+from wxmedia_async._token_cache import TokenCache
 from wxmedia_async._tokens import (
     BoundToken,
     FunctionToken,
-    TokenCache,
     TokenCall,
     bind,
 )
