@@ -371,6 +371,66 @@ async def test_hooks_headers_and_auth_of_our_client() -> None:
         assert request.header("authorization") == "Basic dXM6b3Vycw=="
 
 
+class Traced:
+    """Wraps a method as tracers do: in an object that passes for the method."""
+
+    def __init__(self, method: Any, seen: list[str], owner: object = None) -> None:
+        self.method, self.seen, self.owner = method, seen, owner
+
+    def __get__(self, instance: object, owner: type | None = None) -> Traced:
+        return Traced(self.method, self.seen, instance)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.method, name)
+
+    async def __call__(
+        self, request: httpx.Request, **options: object
+    ) -> httpx.Response:
+        self.seen.append(str(request.url))
+        owner = () if self.owner is None else (self.owner,)
+        response = await self.method(*owner, request, **options)
+        assert isinstance(response, httpx.Response)
+        return response
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [
+        (httpx.AsyncHTTPTransport, "handle_async_request"),
+        (httpx.AsyncClient, "send"),
+    ],
+)
+async def test_tracer_of_all_clients(
+    cls: type, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tracer that wraps httpx's classes sees our requests, without the token."""
+    seen = list[str]()
+
+    with Server(always(whole())) as server:
+        async with client_to(server) as client:
+            await client.read("ID")
+            monkeypatch.setattr(cls, name, Traced(vars(cls)[name], seen))
+            await client.read("ID")
+
+    assert seen == [f"{server.url}/cgi-bin/media/get?access_token=***&media_id=ID"]
+
+
+@pytest.mark.parametrize("name", ["send", "handle_async_request"])
+async def test_tracer_of_one_client(name: str) -> None:
+    """A tracer that wraps `client.http`, or its transport, sees our requests."""
+    seen = list[str]()
+
+    with Server(always(whole())) as server:
+        async with client_to(server) as client:
+            await client.read("ID")
+            http = client.http
+            traced: Any = http if name == "send" else http._transport
+            setattr(traced, name, Traced(getattr(traced, name), seen))
+            await client.read("ID")
+
+    assert seen == [f"{server.url}/cgi-bin/media/get?access_token=***&media_id=ID"]
+
+
 async def test_transport_of_our_client() -> None:
     """A transport that is mounted on `client.http` carries the requests."""
     service = FakeWeChat({"ID": JPEG})

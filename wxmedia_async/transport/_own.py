@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import Callable
-from typing import Any
+from types import FunctionType
 
 import httpcore
 import httpx
@@ -70,9 +69,9 @@ _HOMES = {
 }
 
 
-def is_original(method: Callable[..., Any]) -> bool:
+def is_original(method: object) -> bool:
     """Tell whether a method is the one that httpx or httpcore has written."""
     # Where its code stands, and not which object it is: this module may be
-    # imported while a mock is in place.
-    code = getattr(method, "__code__", None)
-    return code is not None and code.co_filename in _HOMES
+    # imported while a mock is in place. What tracers wrap around a method says
+    # that it has the method's code, but is no function.
+    return type(method) is FunctionType and method.__code__.co_filename in _HOMES
