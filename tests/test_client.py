@@ -94,6 +94,23 @@ def test_what_is_no_token(token: Any) -> None:
         MediaClient(token, verify=CONTEXT)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"platform": "wecom"},
+        {"retry": 3},
+        {"rate": 5},
+        {"timeout": "30"},
+        {"deadline": "300"},
+    ],
+    ids=str,
+)
+def test_options_of_the_wrong_kind(options: dict[str, Any]) -> None:
+    """An option of another kind is a TypeError when the client is made."""
+    with pytest.raises(TypeError):
+        MediaClient(TOKEN, verify=CONTEXT, **options)
+
+
 @pytest.mark.parametrize("options", [{"timeout": 0}, {"deadline": -5}], ids=str)
 def test_wrong_options_of_a_child(options: dict[str, Any]) -> None:
     """with_options refuses what the constructor refuses."""
@@ -369,6 +386,22 @@ async def test_hooks_headers_and_auth_of_our_client() -> None:
         assert request.header("x-ours") == "1"
         assert request.header("cookie") == "session=ours"
         assert request.header("authorization") == "Basic dXM6b3Vycw=="
+
+
+@pytest.mark.parametrize("level", ["INFO", "WARNING"])
+async def test_cookies_of_our_client(
+    level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A cookie that a gateway sets is sent from then on, whether httpx logs or not."""
+    caplog.set_level(level, "httpx")
+
+    with Server(always(whole(JPEG, "Set-Cookie: route=7"))) as server:
+        async with client_to(server) as client:
+            await client.read("ID")
+            await client.read("ID")
+
+    sent = [request.header("cookie") for request in server.requests]
+    assert sent == [None, "route=7"]
 
 
 class Traced:

@@ -126,6 +126,8 @@ class MediaClient:
     ) -> None:
         if file_io not in ("inline", "thread"):
             raise ValueError("file_io is either 'inline' or 'thread'")
+        if not isinstance(platform, Platform):
+            raise TypeError("platform is a Platform, such as WECOM")
         urls = platform.hosts if base_url is None else (_checked(base_url),)
         owns_http = http is None
         shortcut: Shortcut | None = None

@@ -37,4 +37,8 @@ class LocalRateLimiter:
 
 def limiter_for(rate: Rate | RateLimiter | None) -> RateLimiter | None:
     """Make a limiter of a plain `Rate`."""
-    return LocalRateLimiter(rate) if isinstance(rate, Rate) else rate
+    if isinstance(rate, Rate):
+        return LocalRateLimiter(rate)
+    if rate is not None and not callable(getattr(rate, "acquire", None)):
+        raise TypeError("rate is a Rate, or has a method acquire()")
+    return rate

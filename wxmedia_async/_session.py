@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeVar
 import anyio
 import attrs
 import httpx
+from attrs.validators import instance_of
 
 from ._errors import (
     ClientClosed,
@@ -151,7 +152,7 @@ class Session:
     platform: Platform
     slots: Slots
     tokens: TokenProvider | None
-    policy: RetryPolicy
+    policy: RetryPolicy = attrs.field(validator=instance_of(RetryPolicy))
     timeout: httpx.Timeout
     deadline: float | None
     file_io: FileIO

@@ -86,6 +86,8 @@ class Shortcut:
         """Send *request*; the reply's body is yet to be read."""
         response = await self._transport.sockets.handle_async_request(request)
         response.request = request
+        if "set-cookie" in response.headers:
+            self._http.cookies.extract_cookies(response)
         return response
 
     def stack(self, url: str) -> Literal["sockets", "httpx"]:
