@@ -164,6 +164,35 @@ def hang_up() -> Iterator[None]:
         waiting.pop().close()
 
 
+async def test_impossible_address(anyio_backend: object) -> None:
+    """An address that cannot even be tried is an error at once."""
+    with pytest.raises(OSError, match="255"):
+        await connected([address("255.255.255.255", 9)])
+
+
+async def test_two_winners(
+    anyio_backend: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt that succeeds too late to be stopped is closed."""
+    made: list[socket.socket] = []
+
+    async def connect(_: Address) -> socket.socket:
+        made.append(socket.socket())
+        mine = made[-1]
+        with anyio.CancelScope(shield=True):
+            await anyio.wait_all_tasks_blocked()
+        return mine
+
+    monkeypatch.setattr("wxmedia_async.transport._connect.ATTEMPT_DELAY", 0)
+    monkeypatch.setattr("wxmedia_async.transport._connect._connect", connect)
+
+    _, sock = await connected([address("127.0.0.1", port) for port in (1, 2, 3)])
+
+    assert len(made) == 3
+    assert [other for other in made if other.fileno() != -1] == [sock]
+    sock.close()
+
+
 async def test_no_address_answers(anyio_backend: object) -> None:
     """Where all addresses fail, the error is that of the first."""
     ports = [free_port(), free_port()]

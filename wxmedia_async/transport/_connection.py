@@ -97,8 +97,10 @@ class Connection:
 
     def _holds_only_records(self) -> bool:
         """A TLS server may send tickets at any time; they are no reply."""
+        if not self.is_tls:
+            return False
         try:
-            self._sock.recv(1, *(() if self.is_tls else (socket.MSG_PEEK,)))
+            self._sock.recv(1)
         except ssl.SSLWantReadError:
             return True
         except OSError:

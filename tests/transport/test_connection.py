@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import anyio
+import attrs
+import httpx
+import pytest
+
+from tests.transport.conftest import Authority
+from tests.transport.scripted import MAX_HEAD, Pieces, run
+from tests.transport.servers import Peer, request_to, serving
+from wxmedia_async.transport._connection import Connection, _Records
+from wxmedia_async.transport._exchange import exchange
+from wxmedia_async.transport._open import Opener
+from wxmedia_async.transport._origin import origin_of
+from wxmedia_async.transport._parser import final_status
+from wxmedia_async.transport._pool import Pool
+from wxmedia_async.transport._request import Writer
+from wxmedia_async.transport._tls import Sessions
+from wxmedia_async.transport._waiting import waiter_for
+
+
+@attrs.define(eq=False)
+class Records:
+    """Stands for a TLS socket: each call gives a record, or raises what is next."""
+
+    results: Iterator[int | OSError]
+
+    def recv_into(self, _: memoryview) -> int:
+        result = next(self.results)
+        if isinstance(result, OSError):
+            raise result
+        return result
+
+
+FULL = 16 * 1024
+
+
+@pytest.mark.parametrize(
+    ("records", "counts"),
+    [
+        pytest.param([100], [100], id="short"),
+        pytest.param([FULL, FULL, 5], [2 * FULL + 5], id="several"),
+        pytest.param([FULL, ssl.SSLWantReadError()], [FULL], id="no-more-yet"),
+        pytest.param([FULL, 0], [FULL], id="end-behind"),
+        pytest.param([FULL] * 4, [4 * FULL], id="full-buffer"),
+        pytest.param(
+            [FULL, ConnectionResetError()], [FULL, ConnectionResetError], id="reset"
+        ),
+        pytest.param([FULL, ssl.SSLEOFError()], [FULL, ssl.SSLEOFError], id="cut"),
+    ],
+)
+def test_records(
+    records: list[int | OSError], counts: list[int | type[OSError]]
+) -> None:
+    """All records that have come are taken at once, and an error after them."""
+    reader = _Records(cast(socket.socket, Records(iter(records))))
+    buffer = memoryview(bytearray(4 * FULL))
+
+    for expected in counts:
+        if isinstance(expected, int):
+            assert reader.recv_into(buffer) == expected
+        else:
+            with pytest.raises(expected):
+                reader.recv_into(buffer)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        yield ours, theirs
+
+
+@pytest.mark.parametrize(
+    ("then", "usable"),
+    [
+        pytest.param(Peer.until_closed, True, id="tickets"),
+        pytest.param(lambda peer: peer.send(b"x"), False, id="bytes"),
+        pytest.param(Peer.close, False, id="closed"),
+        pytest.param(Peer.reset, False, id="reset"),
+    ],
+)
+async def test_idle_tls(
+    authority: Authority,
+    anyio_backend: object,
+    then: Callable[[Peer], None],
+    usable: bool,
+) -> None:
+    """Tickets on an idle connection are no reply; anything else makes it useless."""
+    context = authority.client()
+    opener = Opener(context, Sessions(context))
+
+    with serving(then, tls=authority.server("127.0.0.1")) as server:
+        origin = origin_of(httpx.URL(server.url), {})
+        connection = await opener.open(origin, None, 5)
+        with contextlib.suppress(httpx.ReadTimeout):
+            await connection.until_readable(5)
+        outcomes = {connection.usable()}
+        while not usable and outcomes == {True}:
+            await connection.until_readable(5)
+            outcomes = {connection.usable()}
+        connection.close()
+
+    assert outcomes == {usable}
+
+
+async def test_forked_child(
+    anyio_backend: object,
+    pair: tuple[socket.socket, socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fault 33: in a child, a connection is useless, and closing it ends nothing."""
+    ours, theirs = pair
+    copy = ours.dup()
+    connection = Connection("", ours, waiter_for(ours))
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+
+    assert not connection.usable()
+    connection.abort()
+    connection.close()
+    theirs.send(b"still there")
+    assert copy.recv(99) == b"still there"
+    copy.close()
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "gone"), OSError(22, "never")])
+async def test_sendfile_fails(
+    anyio_backend: object,
+    pair: tuple[socket.socket, socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+) -> None:
+    """A broken connection is told from a file that cannot be sent."""
+
+    def failing(*_: int) -> int:
+        raise error
+
+    monkeypatch.setattr(os, "sendfile", failing)
+    connection = Connection("", pair[0], waiter_for(pair[0]))
+    is_lost = isinstance(error, BrokenPipeError)
+
+    with pytest.raises(httpx.WriteError if is_lost else OSError):
+        connection.try_send_file(0, 0, 1)
+    assert connection.lost is is_lost
+    connection.close()
+
+
+class Broken(Pieces):
+    """A connection that takes nothing more."""
+
+    def try_send(self, *_: object) -> int:
+        raise httpx.WriteError("broken pipe")
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 4", b"nonsense"])
+def test_no_last_words(answer: bytes) -> None:
+    """Where a server that takes no more has not answered, that is the error."""
+    request = request_to("http://x/")
+    prepared = Writer().outgoing(
+        "GET", request.url, request.headers.raw, request.stream, {}
+    )
+    broken = cast(Connection, Broken(iter([answer])))
+
+    with pytest.raises(httpx.WriteError, match="broken pipe"):
+        run(exchange(broken, prepared, memoryview(bytearray(99)), MAX_HEAD))
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"", None),
+        (b"HTTP/1.1 413 To", None),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", None),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 413 Too Large\r\n\r\n", 413),
+    ],
+)
+def test_final_status(data: bytes, status: int | None) -> None:
+    """Only a whole final head tells how the server has decided."""
+    assert final_status(data) == status
+
+
+async def test_given_back_after_close(
+    anyio_backend: object, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    """Fault 33: a connection that comes back to a closed pool is closed."""
+    pool = Pool(None, 5.0)
+    origin = origin_of(httpx.URL("http://x/"), {})
+    place = await pool.place(origin, None)
+    place.put(Connection("", pair[0], waiter_for(pair[0])))
+    pool.close()
+
+    place.keep()
+    place.keep()
+
+    assert pair[0].fileno() == -1
+    await anyio.lowlevel.checkpoint()
