@@ -33,13 +33,10 @@ def read(
 ) -> MediaForm:
     """Feed a body in chunks of the given sizes, over and over."""
     form = MediaForm.of(content_type, io.BytesIO())
-    rest = io.BytesIO(body)
-    for size in itertools.cycle(sizes):
-        chunk = rest.read(size)
-        if not chunk:
-            return form
+    rest, size = io.BytesIO(body), itertools.cycle(sizes)
+    while chunk := rest.read(next(size)):
         form.feed(chunk)
-    raise AssertionError("there are no sizes")
+    return form
 
 
 def content_of(form: MediaForm) -> bytes:

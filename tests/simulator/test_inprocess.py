@@ -316,6 +316,15 @@ async def test_a_slow_source_is_no_slow_server() -> None:
     assert reply.status_code == 200
 
 
+async def test_without_a_timeout(simulator: Simulator) -> None:
+    """Without a timeout it waits for as long as it takes."""
+    async with in_process(simulator) as http:
+        http.timeout = httpx.Timeout(None)
+        reply = await http.post("/cgi-bin/media/upload?type=image", content=b"x")
+
+    assert reply.json()["errcode"] == 41005
+
+
 async def test_the_application_runs_in_the_callers_task() -> None:
     """What the caller has put into its context is there for the application."""
     variable = contextvars.ContextVar("variable", default="nothing")

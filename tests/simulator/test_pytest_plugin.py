@@ -4,7 +4,12 @@ import importlib.metadata
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+from wxmedia_async.simulator import Simulator
 
 TEST = """
     import pytest
@@ -46,6 +51,23 @@ def test_the_fixture_comes_with_the_package(tmp_path: Path) -> None:
     )
 
     assert "2 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+@pytest.fixture
+def used() -> Iterator[list[Simulator]]:
+    """What is put here must have been closed before this ends."""
+    used: list[Simulator] = []
+    yield used
+    assert [dict(simulator.media) for simulator in used] == [{}]
+
+
+def test_the_fixture_ends(used: list[Simulator], wxmedia_simulator: Simulator) -> None:
+    """The fixture is an empty simulator, which is closed after the test."""
+    used.append(wxmedia_simulator)
+
+    wxmedia_simulator.put(b"x")
+
+    assert len(wxmedia_simulator.media) == 1
 
 
 def test_the_entry_point() -> None:
