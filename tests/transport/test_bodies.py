@@ -18,6 +18,7 @@ from tests.transport.servers import (
     serving,
 )
 from wxmedia_async.transport import SocketTransport
+from wxmedia_async.transport._body import Body
 
 CONTENT = bytes(range(250)) * 8_000
 
@@ -77,7 +78,11 @@ async def test_connection_after_into(transport: SocketTransport) -> None:
     """The connection serves the next request as soon as the body is there."""
     with serving(answering(FRAMED["length"], OK)) as server:
         response = await transport.handle_async_request(request_to(server.url))
+        body = response.stream
+        assert isinstance(body, Body)
+        assert not body.settled
         await response.extensions["receive_into"](len)
+        assert body.settled
         await transport.handle_async_request(request_to(server.url))
         await transport.aclose()
 

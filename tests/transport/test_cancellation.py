@@ -21,7 +21,7 @@ from wxmedia_async.transport._connect import connected
 
 __all__ = ["hang_up"]
 
-SIZE = 16_000_000
+SIZE = 8_000_000
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "tls"])
@@ -47,7 +47,7 @@ def in_step(rhythms: list[Rhythm], pieces: list[bytes]) -> Callable[[Peer], None
             rhythm.begin()
             while left > 0:
                 rhythm.wait()
-                left -= len(peer.exactly(min(left, 4_000_000)))
+                left -= len(peer.exactly(min(left, 2_000_000)))
             for piece in pieces:
                 rhythm.wait()
                 peer.send(piece)
@@ -100,7 +100,7 @@ async def test_upload(
             return upload_of(url, Part(fd, 0, SIZE))
         if kind == "bytes":
             return request_to(url, "POST", content=bytes(SIZE))
-        streams.append(Chunks([bytes(1_000_000)] * 16))
+        streams.append(Chunks([bytes(1_000_000)] * 8))
         return upload(url, streams[-1], SIZE)
 
     def send(rhythm: Rhythm) -> Coroutine[Any, Any, object]:
@@ -132,8 +132,9 @@ async def test_lookup(single: SocketTransport) -> None:
     assert points >= 1
 
 
-async def test_race(anyio_backend: object) -> None:
+async def test_race(anyio_backend: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault 25: attempts to connect that are cancelled leave no socket behind."""
+    monkeypatch.setattr("wxmedia_async.transport._connect.ATTEMPT_DELAY", 0.02)
     with socket.socket() as full, serving(lambda peer: None) as server:
         silent = address("127.0.0.1", fill(full))
 

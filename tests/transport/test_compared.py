@@ -97,7 +97,7 @@ async def outcome(transport: httpx.AsyncBaseTransport, wire: bytes) -> Outcome:
 @pytest.mark.parametrize("name", SAME)
 async def test_same(transport: SocketTransport, name: str) -> None:
     """Whoever knows httpx's own transport meets no surprise."""
-    async with httpx.AsyncHTTPTransport() as stock:
+    async with httpx.AsyncHTTPTransport(verify=False) as stock:
         theirs = await outcome(stock, SAME[name])
 
     assert await outcome(transport, SAME[name]) == theirs
@@ -106,7 +106,7 @@ async def test_same(transport: SocketTransport, name: str) -> None:
 @pytest.mark.parametrize("name", STRICTER)
 async def test_stricter(transport: SocketTransport, name: str) -> None:
     """Faults 8 and 11: what others could read differently is refused."""
-    async with httpx.AsyncHTTPTransport() as stock:
+    async with httpx.AsyncHTTPTransport(verify=False) as stock:
         theirs = await outcome(stock, STRICTER[name])
 
     assert not isinstance(theirs, type)

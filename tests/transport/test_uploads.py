@@ -247,6 +247,31 @@ async def test_stream_of_another_length(
     assert stream.closed == [True]
 
 
+async def test_stream_that_is_no_generator(transport: SocketTransport) -> None:
+    """A stream may be iterated by any object."""
+
+    class Once(httpx.AsyncByteStream):
+        """Its own iterator."""
+
+        left = 1
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return self
+
+        async def __anext__(self) -> bytes:
+            self.left -= 1
+            if self.left < 0:
+                raise StopAsyncIteration
+            return b"hello"
+
+    bodies: list[bytes] = []
+    with serving(keeping(bodies)) as server:
+        await fetch(transport, upload(server.url, Once(), 5))
+        await transport.aclose()
+
+    assert bodies == [b"hello"]
+
+
 async def test_error_of_the_stream(transport: SocketTransport) -> None:
     """What a stream raises passes unchanged, even an error of httpx, and is no retry."""
 
@@ -342,6 +367,23 @@ async def test_acceptance_while_sending(transport: SocketTransport, file: int) -
 
     assert response.content == b"hello"
     assert len(bodies[0]) == 20_000_012
+
+
+async def test_stall_after_acceptance(transport: SocketTransport, file: int) -> None:
+    """Fault 24: a server that has begun to answer may stop reading as well."""
+    done = threading.Event()
+
+    def stuck(peer: Peer) -> None:
+        peer.until(b"\r\n\r\n")
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+        done.wait()
+
+    with serving(stuck) as server:
+        request = _huge(server.url, "file", file)
+        request.extensions["timeout"] = {"write": 0.05}
+        with pytest.raises(httpx.WriteTimeout):
+            await fetch(transport, request)
+        done.set()
 
 
 async def test_garbage_while_sending(transport: SocketTransport, file: int) -> None:

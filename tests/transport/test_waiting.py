@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Iterator
 
 import anyio
@@ -103,6 +104,19 @@ async def test_timer_without_a_wait(waiter: Waiter, pair: Pair) -> None:
     with anyio.move_on_after(0.03):
         await waiter.readable(None)
     waiter.close()
+
+
+def test_timer_after_the_answer(pair: Pair) -> None:
+    """A timer that fires in the same turn as the answer changes nothing."""
+    ours, theirs = pair
+
+    async def wait() -> None:
+        loop = asyncio.get_running_loop()
+        theirs.send(b"a")
+        loop.call_soon(time.sleep, 0.02)
+        await waiter_for(ours).readable(0.01)
+
+    asyncio.run(wait())
 
 
 async def test_either(waiter: Waiter, pair: Pair) -> None:
