@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from traceback import TracebackException
 from typing import Any
 
 import anyio
@@ -21,6 +22,7 @@ from wxmedia_async import (
     StaticToken,
     TokenProvider,
     TokenRejected,
+    UnexpectedReply,
 )
 from wxmedia_async._token_cache import TokenCache
 from wxmedia_async._tokens import (
@@ -525,3 +527,20 @@ async def test_an_endpoint_that_stays_busy_fails_all_after_one_round() -> None:
 
     assert len(failures) == 30
     assert len(service.requests) == 4
+
+
+async def test_fault_34_an_unusable_reply_gives_no_token_away() -> None:
+    """Fault 34: the traceback of a refused reply holds no frame that knows it."""
+
+    async def send(_: TokenCall) -> Mapping[str, object]:
+        return {"access_token": "SECRET-token", "expires_in": "never" * 1000 + "-1"}
+
+    async def wrong(_: TokenCall) -> Mapping[str, object]:
+        return {"access_token": "SECRET token\n", "expires_in": 7200}
+
+    assert await BoundToken(AppToken("app", "s"), send, "here").get() == "SECRET-token"
+    with pytest.raises(UnexpectedReply) as refused:
+        await BoundToken(AppToken("app", "s"), wrong, "here").get()
+
+    shown = TracebackException.from_exception(refused.value, capture_locals=True)
+    assert "SECRET token" not in "".join(shown.format())

@@ -11,6 +11,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
+from ._errors import UnexpectedReply
 from ._models import AccessToken
 from ._token_cache import TokenCache, utc_now
 from ._wire import replies
@@ -231,8 +232,14 @@ class BoundToken:
         return await self._call(forced)
 
     async def _call(self, call: TokenCall) -> AccessToken:
-        value, seconds = replies.access_token(await self._send(call))
-        return AccessToken(value, utc_now() + timedelta(seconds=seconds))
+        try:
+            value, seconds = replies.access_token(await self._send(call))
+        except UnexpectedReply as error:
+            failure = error
+        else:
+            return AccessToken(value, utc_now() + timedelta(seconds=seconds))
+        # The frames below hold the reply, and with it a token.
+        raise failure.with_traceback(None)
 
     def _key(self) -> str:
         credential = self._credential
