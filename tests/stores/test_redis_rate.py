@@ -77,6 +77,17 @@ async def test_keys_are_apart_and_forgotten(redis: Any) -> None:
     assert 0 < await redis.pttl("one") <= 11_000
 
 
+async def test_a_lower_rate_counts_at_once(redis: Any) -> None:
+    """Who restarts with fewer calls on the same key is held to these."""
+    await starts(RedisRateLimiter(redis, Rate(50, per=3600.0)), 50)
+    lower = RedisRateLimiter(redis, Rate(1, per=0.1))
+
+    moments = await starts(lower, 4)
+
+    assert moments[-1] - moments[0] > 0.25
+    assert await redis.llen("wxmedia:rate") == 1
+
+
 async def test_a_client_keeps_to_it(redis: Any) -> None:
     """`rate=` takes it: each exchange is a call."""
     service = FakeWeChat(stored={"m": b"\xff\xd8\xff"})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,10 @@ from typing import Any
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
+from redis.asyncio import Redis
 
 from tests.fakes import FakeWeChat, client_of
+from tests.interrupting import cancelled_at, torn_at
 from wxmedia_async import (
     AccessToken,
     AppToken,
@@ -25,6 +30,7 @@ from wxmedia_async import (
 )
 from wxmedia_async.simulator import Simulator
 from wxmedia_async.simulator.serve import serve
+from wxmedia_async.stores._file import _Hold
 
 HERE = Path(__file__).parent
 
@@ -96,6 +102,53 @@ async def test_a_cancelled_waiter_holds_nothing(store: TokenStore) -> None:
     assert gave_up.cancelled_caught
 
 
+async def test_cancelled_at_each_suspension(store: TokenStore) -> None:
+    """Fault 25: a lock is free, and the store works, wherever it was cancelled."""
+    nth, reached = 0, True
+
+    while reached:
+        nth += 1
+        reached = await cancelled_at(lambda: _use(store), nth)
+        with anyio.fail_after(1):
+            await _use(store)
+
+    assert nth > 4
+
+
+async def test_torn_at_each_suspension(
+    store: TokenStore, anyio_backend_name: str
+) -> None:
+    """Fault 25: the same with Task.cancel(), which waits for no thread."""
+    if anyio_backend_name == "trio":
+        pytest.skip("trio has no such thing")
+    nth, reached = 0, True
+
+    while reached:
+        nth += 1
+        reached = await torn_at(lambda: _use(store), nth)
+        with anyio.fail_after(1):
+            await _use(store)
+
+    assert nth > 4
+
+
+async def _use(store: TokenStore) -> None:
+    async with store.lock("key"):
+        await store.save("key", token())
+        await store.load("key")
+
+
+async def test_a_lock_that_is_over_before_it_began(tmp_path: Path) -> None:
+    """A thread that comes too late takes no lock, and makes no file."""
+    path = tmp_path / "tokens-key.lock"
+    hold = _Hold(str(path))
+
+    hold.end()
+    hold.begin()
+
+    assert not path.exists()
+
+
 async def test_an_error_inside_frees_the_lock(store: TokenStore) -> None:
     """A fetch that fails lets the next one try."""
     with pytest.raises(ZeroDivisionError):
@@ -153,36 +206,96 @@ async def test_no_secret_in_keys_or_repr(server: str, redis: Any) -> None:
 
 
 async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """Mode 0600, for the locks and journals as well."""
+    """Mode 0600, for the locks and journals as well, whatever the umask."""
     store = FileTokenStore(tmp_path / "tokens.sqlite")
+    before = os.umask(0)
 
-    async with store.lock("key"):
-        await store.save("key", token())
-        modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    try:
+        async with store.lock("key"):
+            await store.save("key", token())
+            with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                other.execute("DELETE FROM tokens")
+                modes = {
+                    path.name: stat.S_IMODE(path.stat().st_mode)
+                    for path in tmp_path.iterdir()
+                }
+    finally:
+        os.umask(before)
 
-    assert modes == {0o600}
-    assert len(list(tmp_path.iterdir())) == 2
+    assert modes == {
+        "tokens.sqlite": 0o600,
+        "tokens.sqlite-journal": 0o600,
+        "tokens.sqlite-key.lock": 0o600,
+    }
 
 
-async def test_another_file_is_no_store(tmp_path: Path) -> None:
-    """A picture given as store is refused, and left as it is."""
-    path = tmp_path / "cat.jpg"
+async def test_a_file_that_another_writes(tmp_path: Path) -> None:
+    """Who saves waits for another's transaction, and may give up at any time."""
+    store = FileTokenStore(tmp_path / "tokens.sqlite")
+    await store.save("key", token("first"))
+
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with anyio.move_on_after(0.05) as gave_up:
+            await store.save("key", token("second"))
+        async with anyio.create_task_group() as group:
+            group.start_soon(store.save, "key", token("third"))
+            await anyio.wait_all_tasks_blocked()
+            other.execute("ROLLBACK")
+
+    assert gave_up.cancelled_caught
+    assert (await store.load("key") or token()).value == "third"
+
+
+@pytest.mark.parametrize("name", ["cat.jpg", "cat.jpg-key.lock"])
+async def test_another_file_is_no_store(tmp_path: Path, name: str) -> None:
+    """A picture in place of a store or a lock is refused by name, and left alone."""
+    path = tmp_path / name
     path.write_bytes(b"\xff\xd8\xff" * 1000)
 
-    with pytest.raises(sqlite3.DatabaseError):
-        await FileTokenStore(path).load("key")
+    with pytest.raises(sqlite3.DatabaseError) as refused:
+        await _use(FileTokenStore(tmp_path / "cat.jpg"))
 
+    assert refused.value.__notes__ == [f"the file is {path}"]
     assert path.read_bytes() == b"\xff\xd8\xff" * 1000
 
 
-async def test_a_file_that_cannot_be_locked(tmp_path: Path) -> None:
-    """A lock file that is something else is an error, not an endless wait."""
-    store = FileTokenStore(tmp_path / "tokens")
-    Path(f"{tmp_path}/tokens-key.lock").write_bytes(b"\xff\xd8\xff" * 1000)
+async def test_a_folder_that_is_missing(tmp_path: Path) -> None:
+    """A store's folder is not made up."""
+    with pytest.raises(FileNotFoundError):
+        await FileTokenStore(tmp_path / "no" / "tokens").load("key")
 
-    with pytest.raises(sqlite3.DatabaseError):
-        async with store.lock("key"):
-            pass
+
+async def test_a_folder_that_may_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no link can be made the error comes out, and no draft stays."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+
+    with pytest.raises(PermissionError):
+        await FileTokenStore(tmp_path / "tokens").load("key")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_another_was_first_to_make_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that make the file one wins, and both use it."""
+    store = FileTokenStore(tmp_path / "tokens")
+    await store.save("key", token("there"))
+    monkeypatch.setattr(os.path, "exists", lambda _: False)
+
+    loaded = await store.load("key")
+
+    assert loaded is not None
+    assert loaded.value == "there"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 async def test_a_redis_token_ends_in_the_server_too(redis: Any) -> None:
@@ -196,6 +309,33 @@ async def test_a_redis_token_ends_in_the_server_too(redis: Any) -> None:
     assert 40_000 < left <= 50_000
     while await store.load("key") is not None:
         await checkpoint()
+
+
+@pytest.mark.parametrize(
+    "value", ["nonsense", b"\xff", "[]", '{"value": "t"}', '{"expires_at": 1e99}']
+)
+async def test_a_redis_value_that_is_no_token(redis: Any, value: str | bytes) -> None:
+    """What cannot be read is no token, so another one is fetched."""
+    await redis.set("wxmedia:token:key", value)
+
+    assert await RedisTokenStore(redis).load("key") is None
+
+
+async def test_a_client_that_decodes(server: str, redis: Any) -> None:
+    """A user's client may decode its replies."""
+    async with Redis.from_url(server, decode_responses=True) as decoding:
+        store = RedisTokenStore(decoding)
+        await _use(store)
+        loaded = await store.load("key")
+
+    assert loaded is not None
+
+
+@pytest.mark.parametrize("ttl", [0, -1.0])
+def test_a_lock_without_time(ttl: float) -> None:
+    """A lock that ends at once, or never, is refused."""
+    with pytest.raises(ValueError, match="lock_ttl"):
+        RedisTokenStore(Redis(), lock_ttl=ttl)
 
 
 async def test_a_lock_that_has_ended_by_itself(redis: Any) -> None:
@@ -225,6 +365,9 @@ async def test_eight_processes_fetch_once(
     async with serve(simulator) as url:
         command = [sys.executable, str(HERE / "fetch_tokens.py"), url, place, "50"]
         processes = [_started(command) for _ in range(8)]
+        assert [_line_of(process) for process in processes] == ["ready\n"] * 8
+        for process in processes:
+            _tell(process, "go\n")
         told = [process.communicate()[0].split() for process in processes]
 
     assert [process.returncode for process in processes] == [0] * 8
@@ -240,27 +383,40 @@ async def test_a_killed_holder_delays_no_longer_than_the_time_to_live(
     _once(anyio_backend_name, anyio_backend_options)
     command = [sys.executable, str(HERE / "hold_lock.py"), place]
     with _started(command) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+        assert _line_of(holder) == "held\n"
         holder.kill()
     killed = time.monotonic()
 
-    store: TokenStore = FileTokenStore(place)
-    if place.startswith("redis://"):
-        from redis.asyncio import Redis
-
-        async with Redis.from_url(place) as redis:
-            async with RedisTokenStore(redis, lock_ttl=0.5).lock("key"):
-                waited = time.monotonic() - killed
-    else:
-        async with store.lock("key"):
-            waited = time.monotonic() - killed
+    async with _opened(place) as store, store.lock("key"):
+        waited = time.monotonic() - killed
 
     assert waited < 0.5 + 2.0
 
 
+@asynccontextmanager
+async def _opened(place: str) -> AsyncIterator[TokenStore]:
+    if place.startswith("redis://"):
+        async with Redis.from_url(place) as redis:
+            yield RedisTokenStore(redis)
+    else:
+        yield FileTokenStore(place)
+
+
 def _started(command: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def _line_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def _tell(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line)
+    process.stdin.flush()
 
 
 def _once(backend: str, options: dict[str, Any]) -> None:
