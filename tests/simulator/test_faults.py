@@ -143,6 +143,30 @@ async def test_slow_replies(simulator: Simulator, way: Way, on: Call) -> None:
     assert int(reply.headers["content-length"]) > 3
 
 
+async def test_a_slow_media_comes_whole_in_the_end(simulator: Simulator) -> None:
+    """A slow reply that is waited for is like any other."""
+    simulator.fail(1, "slow")
+    media_id = simulator.put(b"abc")
+    async with in_process(simulator) as http:
+        reply = await download(http, media_id, token=None)
+
+    assert reply.content == b"abc"
+
+
+@pytest.mark.parametrize(("method", "content"), [("HEAD", PICTURE), ("GET", b"")])
+async def test_nothing_to_truncate(
+    simulator: Simulator, method: str, content: bytes
+) -> None:
+    """Where there is no body to be cut, the head comes and that is all."""
+    simulator.fail(1, "truncate")
+    media_id = simulator.put(content)
+    async with in_process(simulator) as http:
+        reply = await download(http, media_id, token=None, method=method)
+
+    assert reply.headers["content-length"] == str(len(content))
+    assert reply.content == b""
+
+
 async def _request_of(http: httpx.AsyncClient, call: Send) -> httpx.Request:
     """Return the request that a call would send."""
     built: list[httpx.Request] = []
@@ -189,6 +213,25 @@ async def test_errcodes(simulator: Simulator, on: Call, code: int) -> None:
 
     assert again.status_code == 200
     assert again.content == PICTURE or again.json().get("errcode", 0) == 0
+
+
+async def test_a_refused_upload_is_read(simulator: Simulator) -> None:
+    """A refused upload is read to its end, so that the answer is not lost."""
+    simulator.fail(1, 45009, "upload")
+    pulled: list[int] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        for count in range(10):
+            pulled.append(count)
+            yield b"x"
+
+    async with in_process(simulator) as http:
+        reply = await http.post(
+            "/cgi-bin/media/upload", content=body(), headers={"content-length": "10"}
+        )
+
+    assert reply.json()["errcode"] == 45009
+    assert len(pulled) == 10
 
 
 async def test_faults_are_for_their_calls(simulator: Simulator) -> None:

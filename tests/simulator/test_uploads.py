@@ -184,17 +184,20 @@ async def errcode_of(
     return code
 
 
-async def chunked(http: httpx.AsyncClient) -> httpx.Response:
+async def chunked(http: httpx.AsyncClient, **headers: str) -> httpx.Response:
     async def body() -> AsyncIterator[bytes]:
         yield PICTURE
 
-    return await http.post("/cgi-bin/media/upload?type=image", content=body())
+    return await http.post(
+        "/cgi-bin/media/upload?type=image", content=body(), headers=headers
+    )
 
 
-async def test_chunked_bodies() -> None:
+@pytest.mark.parametrize("more", [{}, {"content-length": "1"}], ids=["alone", "both"])
+async def test_chunked_bodies(more: dict[str, str]) -> None:
     """A chunked body gets 412 before anything else is looked at."""
     async with in_process(Simulator()) as http:
-        reply = await chunked(http)
+        reply = await chunked(http, **{"transfer-encoding": "chunked", **more})
 
     assert reply.status_code == 412
     assert "html" in reply.headers["content-type"]
