@@ -230,6 +230,17 @@ async def test_expiry() -> None:
     assert (first.accepted, second.accepted) == (2, 1)
 
 
+async def test_expired_when_it_is_wanted() -> None:
+    """A connection is not used after its time, though nobody has come to close it."""
+    with serving(always(OK)) as server:
+        async with SocketTransport(verify=False, keepalive_expiry=0.05) as transport:
+            await fetch(transport, request_to(server.url))
+            await anyio.sleep(0.06)
+            await fetch(transport, request_to(server.url))
+
+    assert server.accepted == 2
+
+
 async def test_expired_ones_of_other_hosts_are_swept() -> None:
     """Idle connections to a host that nobody asks for any more do not pile up."""
     closed = threading.Event()

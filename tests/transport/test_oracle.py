@@ -144,7 +144,7 @@ def cut(wire: bytes, places: set[int]) -> list[bytes]:
     return [wire[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
 
-@settings(max_examples=2000, deadline=None, derandomize=True)
+@settings(max_examples=1000, deadline=None, derandomize=True)
 @given(
     wire=mangled(),
     places=st.sets(st.integers(1, 80), max_size=4),

@@ -86,11 +86,11 @@ async def test_resumption(
     script = answering(CLOSE_OK) if keep else answering_and_closing(CLOSE_OK)
     with serving(script, tls=tls) as server:
         async with SocketTransport(verify=authority.client()) as transport:
-            for _ in range(20):
+            for _ in range(10):
                 await fetch(transport, request_to(server.url))
 
-    assert server.accepted == 20
-    assert resumed(tls) == 19
+    assert server.accepted == 10
+    assert resumed(tls) == 9
 
 
 async def test_session_of_another_host(authority: Authority) -> None:

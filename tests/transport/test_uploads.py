@@ -309,6 +309,7 @@ async def test_refusal_while_sending(
         peer.until(b"\r\n\r\n")
         peer.send(REFUSED)
         answered.wait()
+        peer.until_closed()
 
     answered = threading.Event()
     context = authority.server("127.0.0.1") if tls else None
