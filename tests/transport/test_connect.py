@@ -8,9 +8,19 @@ import anyio
 import httpx
 import pytest
 
-from tests.transport.servers import OK, always, answering, fetch, request_to, serving
+from tests.transport.servers import (
+    CLOSE_OK,
+    OK,
+    always,
+    answering,
+    answering_and_closing,
+    fetch,
+    request_to,
+    serving,
+)
 from wxmedia_async.transport import SocketTransport
 from wxmedia_async.transport._connect import Address, connected, resolve
+from wxmedia_async.transport._names import Names
 
 
 def address(ip: str, port: int) -> Address:
@@ -247,3 +257,69 @@ async def test_losers_are_closed(
         addresses = [address("127.0.0.1", s.port) for s in (first, second)]
         _, sock = await connected(addresses)
         sock.close()
+
+
+@pytest.fixture
+def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every name that is looked up."""
+    names: list[str] = []
+    real = anyio.getaddrinfo
+
+    async def lookup(host: str, *args: int, **options: int) -> object:
+        names.append(host)
+        return await real("127.0.0.1", *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(anyio, "getaddrinfo", lookup)
+    return names
+
+
+async def test_name_is_remembered(
+    transport: SocketTransport, lookups: list[str]
+) -> None:
+    """One look-up serves many connections, and its addresses are guarded each time."""
+    seen: list[str] = []
+    with serving(answering_and_closing(CLOSE_OK)) as server:
+        url = server.url.replace("127.0.0.1", "some.test")
+        for _ in range(3):
+            await fetch(transport, request_to(url, guard_address=seen.append))
+
+    assert server.accepted == 3
+    assert lookups == ["some.test"]
+    assert seen == ["127.0.0.1"] * 3
+
+
+async def test_name_is_remembered_for_a_moment(
+    transport: SocketTransport, lookups: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that moves is found again soon."""
+    monkeypatch.setattr("wxmedia_async.transport._names.LIFETIME", 0)
+    with serving(answering_and_closing(CLOSE_OK)) as server:
+        url = server.url.replace("127.0.0.1", "some.test")
+        for _ in range(2):
+            await fetch(transport, request_to(url))
+
+    assert lookups == ["some.test"] * 2
+
+
+async def test_name_is_forgotten_after_a_failure(
+    transport: SocketTransport, lookups: list[str]
+) -> None:
+    """Where nobody answers, the name may have moved."""
+    url = f"http://some.test:{free_port()}/"
+    for _ in range(2):
+        with pytest.raises(httpx.ConnectError):
+            await fetch(transport, request_to(url))
+
+    assert lookups == ["some.test"] * 2
+
+
+async def test_names_are_bounded(
+    lookups: list[str], monkeypatch: pytest.MonkeyPatch, anyio_backend: object
+) -> None:
+    """Not every name of a long life is remembered."""
+    monkeypatch.setattr("wxmedia_async.transport._names.MAX_NAMES", 2)
+    names = Names()
+    for host in ("a.test", "b.test", "b.test", "c.test", "b.test"):
+        await names.addresses(host, 80)
+
+    assert lookups == ["a.test", "b.test", "c.test", "b.test"]

@@ -39,14 +39,23 @@ async def resolve(host: str, port: int) -> list[Address]:
     Raises:
         OSError: It has none, or nobody knows.
     """
-    found: Sequence[tuple[int, int, int, str, tuple[Any, ...]]]
+    found = _literal(host, port)
+    if found is None:
+        found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return _interleaved([Address(family, name) for family, *_, name in found])
+
+
+_Found = Sequence[tuple[int, int, int, str, tuple[Any, ...]]]
+
+
+def _literal(host: str, port: int) -> _Found | None:
+    """Look nothing up, for a host that is an address already."""
     try:
-        found = socket.getaddrinfo(
+        return socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
         )
     except socket.gaierror:
-        found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return _interleaved([Address(family, name) for family, *_, name in found])
+        return None
 
 
 Connected = tuple[Address, socket.socket]

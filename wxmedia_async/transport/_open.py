@@ -10,8 +10,9 @@ import anyio
 import attrs
 import httpx
 
-from ._connect import Address, Guard, connected, resolve
+from ._connect import Address, Guard, connected
 from ._connection import Connection
+from ._names import Names
 from ._origin import Origin
 from ._tls import Sessions, encrypted, handshake
 from ._waiting import waiter_for
@@ -19,10 +20,11 @@ from ._waiting import waiter_for
 
 @attrs.frozen(eq=False)
 class Opener:
-    """Opens connections, and remembers how to resume their encryption."""
+    """Opens connections, and remembers what makes the next one cheaper."""
 
     _context: ssl.SSLContext
     _sessions: Sessions
+    _names: Names = attrs.field(factory=Names, init=False)
 
     async def open(
         self, origin: Origin, guard: Guard | None, timeout: float | None
@@ -41,11 +43,12 @@ class Opener:
                 certificate is the `ssl.SSLCertVerificationError` that caused it.
         """
         with anyio.move_on_after(timeout):
-            addresses = await _resolved(origin)
+            addresses = await self._addresses(origin)
             if guard is not None:
                 for address in addresses:
                     guard(address.ip)
             return await self._connected(origin, addresses)
+        self._names.forget(origin.host, origin.port)
         raise httpx.ConnectTimeout(f"not connected within {timeout} s")
 
     def remember(self, origin: Origin, connection: Connection) -> None:
@@ -53,6 +56,13 @@ class Opener:
         session = connection.tls_session
         if session is not None and (session.has_ticket or session.id):
             self._sessions.put(origin, session)
+
+    async def _addresses(self, origin: Origin) -> Sequence[Address]:
+        try:
+            return await self._names.addresses(origin.host, origin.port)
+        except (OSError, ValueError) as error:
+            # A name with a part that is too long is a UnicodeError.
+            raise httpx.ConnectError(str(error)) from error
 
     async def _connected(
         self, origin: Origin, addresses: Sequence[Address]
@@ -63,6 +73,7 @@ class Opener:
                 return Connection(address.ip, sock, waiter_for(sock))
             return await self._encrypted(origin, address, sock)
         except (OSError, ValueError) as error:
+            self._names.forget(origin.host, origin.port)
             raise httpx.ConnectError(str(error)) from error
 
     async def _encrypted(
@@ -80,11 +91,3 @@ class Opener:
             connection.close()
             raise
         return connection
-
-
-async def _resolved(origin: Origin) -> Sequence[Address]:
-    try:
-        return await resolve(origin.host, origin.port)
-    except (OSError, ValueError) as error:
-        # A name with a part that is too long is a UnicodeError.
-        raise httpx.ConnectError(str(error)) from error
