@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from traceback import TracebackException
 from typing import Any
 
@@ -196,6 +198,29 @@ async def test_a_renewal_ahead_that_fails_is_tried_later(failure: Exception) -> 
     assert await cache.get(issuer) == "t3"
 
 
+async def test_refused_while_a_renewal_ahead_fails() -> None:
+    """A token that was refused meanwhile does not come back with that failure."""
+    clock = Clock()
+    cache, issuer = TokenCache(clock), Issuer()
+    await cache.get(issuer)
+    clock.now += 7200 - 200
+    issuer.answers, issuer.gate = [ServerBusy(code=-1)], anyio.Event()
+    found: list[str | Exception] = []
+
+    async def wave(*calls: Callable[[], Awaitable[str]]) -> None:
+        found.extend(await gathered(list(calls)))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wave, lambda: cache.get(issuer))
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(wave, lambda: cache.renew("t1", issuer))
+        await anyio.wait_all_tasks_blocked()
+        issuer.gate.set()
+
+    assert [type(one) for one in found] == [ServerBusy] * 2
+    assert await cache.get(issuer) == "t3"
+
+
 async def test_after_its_end_all_wait() -> None:
     """A token that has ended is given to nobody."""
     clock = Clock()
@@ -326,6 +351,79 @@ class Endpoint:
     async def __call__(self, call: TokenCall) -> Mapping[str, object]:
         self.calls.append(call)
         return {"access_token": self.tokens.pop(0), "expires_in": 7200}
+
+
+@attrs.define(eq=False)
+class MemoryStore:
+    """A store for two in one process."""
+
+    token: AccessToken | None = None
+    mutex: anyio.Lock = attrs.Factory(anyio.Lock)
+
+    async def load(self, key: str) -> AccessToken | None:
+        await checkpoint()
+        return self.token
+
+    async def save(self, key: str, token: AccessToken) -> None:
+        await checkpoint()
+        self.token = token
+
+    @asynccontextmanager
+    async def lock(self, key: str) -> AsyncIterator[None]:
+        async with self.mutex:
+            yield
+
+
+async def test_a_stored_token_is_replaced_before_it_ends() -> None:
+    """One of all who share it fetches ahead; the rest find that in the store."""
+    store = MemoryStore(named("old", 7200))
+    endpoint = Endpoint(["new"])
+    bound = [_sharing(store, endpoint) for _ in range(5)]
+    before = await gathered([one.get for one, _ in bound])
+    for _, clock in bound:
+        clock.now += 7200 - 299
+
+    after = await gathered([one.get for one, _ in bound])
+
+    assert before == ["old"] * 5
+    assert after == ["new"] * 5
+    assert len(endpoint.calls) == 1
+
+
+async def test_a_stored_token_that_was_refused() -> None:
+    """One of all who share it replaces it; the rest find that in the store."""
+    store = MemoryStore(named("old"))
+    endpoint = Endpoint(["new"])
+    bound = [_sharing(store, endpoint) for _ in range(5)]
+    await gathered([one.get for one, _ in bound])
+
+    async def renewed(one: BoundToken) -> str:
+        return await one.renew("old")
+
+    after = await gathered([partial(renewed, one) for one, _ in bound])
+
+    assert after == ["new"] * 5
+    assert len(endpoint.calls) == 1
+
+
+@pytest.mark.parametrize("stored", [None, named("ended", -1)])
+async def test_a_store_without_a_good_token(stored: AccessToken | None) -> None:
+    """One fetches, the rest wait for the lock and find it."""
+    store, endpoint = MemoryStore(stored), Endpoint(["new"])
+    bound = [_sharing(store, endpoint) for _ in range(5)]
+
+    found = await gathered([one.get for one, _ in bound])
+
+    assert found == ["new"] * 5
+    assert store.token is not None
+    assert store.token.value == "new"
+
+
+def _sharing(store: MemoryStore, endpoint: Endpoint) -> tuple[BoundToken, Clock]:
+    """One of many processes, with a clock of its own."""
+    credential, clock = AppToken("app", "secret", store=store), Clock()
+    credential.cache._clock = clock
+    return BoundToken(credential, endpoint, "here"), clock
 
 
 async def test_stable_token_asks_before_it_forces() -> None:

@@ -41,6 +41,11 @@ class TokenCache:
     _flight: _Flight | None = attrs.field(default=None, init=False)
     _forced: deque[float] = attrs.field(factory=deque[float], init=False)
 
+    @property
+    def value(self) -> str | None:
+        """The token that was fetched last, if nobody has said it was refused."""
+        return None if self._current is None else self._current.value
+
     async def get(self, fetch: Callable[[], Awaitable[AccessToken]]) -> str:
         """Return the current token, fetched first if there is none."""
         held = self._current
@@ -79,7 +84,10 @@ class TokenCache:
             return await self._lead(fetch, replacing=None)
         # Whatever it was, the current one is still good: ask again when half of
         # its rest is over.
-        except Exception:  # noqa: BLE001
+        except Exception:
+            # Unless it was refused meanwhile: then it must not come back.
+            if self._current is not held:
+                raise
             self._current = held.postponed(self._clock())
             return held.value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -212,11 +213,13 @@ class BoundToken:
         if store is None:
             return await self._fetch(rejected)
         key = self._key()
-        if (found := _other(await store.load(key), rejected)) is not None:
+        # What we have is no news either: a token is replaced before it ends.
+        known = {rejected, self._cache.value}
+        if (found := _other(await store.load(key), known)) is not None:
             return found
         async with store.lock(key):
             # Whoever held the lock before has probably fetched it for us.
-            if (found := _other(await store.load(key), rejected)) is not None:
+            if (found := _other(await store.load(key), known)) is not None:
                 return found
             fetched = await self._fetch(rejected)
             await store.save(key, fetched)
@@ -252,9 +255,11 @@ class BoundToken:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _other(token: AccessToken | None, rejected: str | None) -> AccessToken | None:
+def _other(
+    token: AccessToken | None, known: AbstractSet[str | None]
+) -> AccessToken | None:
     """A stored token that is worth trying."""
-    if token is None or token.value == rejected:
+    if token is None or token.value in known:
         return None
     return token if token.expires_at > utc_now() else None
 

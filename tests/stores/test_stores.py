@@ -30,6 +30,7 @@ from wxmedia_async import (
 )
 from wxmedia_async.simulator import Simulator
 from wxmedia_async.simulator.serve import serve
+from wxmedia_async.stores import _redis
 from wxmedia_async.stores._file import _Hold
 
 HERE = Path(__file__).parent
@@ -74,9 +75,10 @@ async def test_one_holds_the_lock(store: TokenStore) -> None:
             assert await store.load("key") is not None
             inside -= 1
 
-    async with anyio.create_task_group() as group:
-        for _ in range(8):
-            group.start_soon(enter)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(enter)
 
     assert most == 1
 
@@ -237,7 +239,7 @@ async def test_a_file_that_another_writes(tmp_path: Path) -> None:
 
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with anyio.move_on_after(0.05) as gave_up:
+        with anyio.fail_after(10), anyio.move_on_after(0.05) as gave_up:
             await store.save("key", token("second"))
         async with anyio.create_task_group() as group:
             group.start_soon(store.save, "key", token("third"))
@@ -347,6 +349,31 @@ async def test_a_lock_that_has_ended_by_itself(redis: Any) -> None:
             await checkpoint()
 
 
+async def test_a_lock_that_cannot_be_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server that stalls keeps nobody for long: the lock ends by itself."""
+
+    class Stalled:
+        def lock(self, *_: object, **__: object) -> Stalled:
+            return self
+
+        async def acquire(self, *, token: bytes) -> bool:
+            return True
+
+        async def do_release(self, expected_token: bytes) -> None:
+            await anyio.sleep_forever()
+
+    monkeypatch.setattr(_redis, "_FAREWELL", 0.01)
+    store = RedisTokenStore(Stalled())  # type: ignore[arg-type]
+
+    with anyio.fail_after(5):
+        async with store.lock("key"):
+            entered = True
+
+    assert entered
+
+
 @pytest.fixture(params=["file", "redis"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where processes find the store: a path or a URL."""
@@ -387,8 +414,9 @@ async def test_a_killed_holder_delays_no_longer_than_the_time_to_live(
         holder.kill()
     killed = time.monotonic()
 
-    async with _opened(place) as store, store.lock("key"):
-        waited = time.monotonic() - killed
+    with anyio.fail_after(10):
+        async with _opened(place) as store, store.lock("key"):
+            waited = time.monotonic() - killed
 
     assert waited < 0.5 + 2.0
 
