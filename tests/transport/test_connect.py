@@ -267,7 +267,7 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     async def lookup(host: str, *args: int, **options: int) -> object:
         names.append(host)
-        return await real("127.0.0.1", *args, **options)  # type: ignore[arg-type]
+        return await real("127.0.0.1", *args, **options)
 
     monkeypatch.setattr(anyio, "getaddrinfo", lookup)
     return names

@@ -123,7 +123,7 @@ async def test_session_from_before_verification(authority: Authority) -> None:
 async def test_sessions_are_bounded(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The oldest of too many sessions is forgotten."""
+    """Of too many sessions, the one not used for longest is forgotten."""
     monkeypatch.setattr("wxmedia_async.transport._tls.MAX_SESSIONS", 2)
     tls = authority.server("a.test", "b.test", "c.test")
     with serving(answering(CLOSE_OK), tls=tls) as server:

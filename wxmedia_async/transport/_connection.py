@@ -75,10 +75,12 @@ class Connection:
         self._poll.register(self._sock, select.POLLIN)
 
     @property
-    def tls_session(self) -> ssl.SSLSession | None:
-        """What would resume this connection's TLS; None on a plain one."""
+    def new_session(self) -> ssl.SSLSession | None:
+        """What would resume this connection's TLS, if that was not resumed itself."""
         sock = self._sock
-        return sock.session if isinstance(sock, ssl.SSLSocket) else None
+        if not isinstance(sock, ssl.SSLSocket) or sock.session_reused:
+            return None
+        return sock.session
 
     def usable(self) -> bool:
         """

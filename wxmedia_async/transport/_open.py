@@ -52,8 +52,14 @@ class Opener:
         raise httpx.ConnectTimeout(f"not connected within {timeout} s")
 
     def remember(self, origin: Origin, connection: Connection) -> None:
-        """Keep what would resume the encryption of *connection*."""
-        session = connection.tls_session
+        """
+        Keep what would resume the encryption of *connection*.
+
+        A session that was resumed is kept as it is: a copy takes as long as a
+        quarter of the handshake that it saves, and a server that wants each
+        to be used once just does the whole handshake the next time.
+        """
+        session = connection.new_session
         if session is not None and (session.has_ticket or session.id):
             self._sessions.put(origin, session)
 

@@ -34,13 +34,14 @@ class Sessions:
 
     def get(self, origin: Origin) -> ssl.SSLSession | None:
         """Return what to resume, if anything."""
-        return self._kept.get(self._key(origin))
+        key = self._key(origin)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
 
     def put(self, origin: Origin, session: ssl.SSLSession) -> None:
         """Remember *session* in place of an older one."""
-        key = self._key(origin)
-        self._kept[key] = session
-        self._kept.move_to_end(key)
+        self._kept[self._key(origin)] = session
         if len(self._kept) > MAX_SESSIONS:
             self._kept.popitem(last=False)
 

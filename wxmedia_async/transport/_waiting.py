@@ -75,10 +75,13 @@ class LoopWaiter:
     _timer: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
     _deadline: float = attrs.field(default=math.inf, init=False)
     _registered: bool = attrs.field(default=False, init=False)
+    _fd: int = attrs.field(init=False)
     _has_echoes: bool = attrs.field(init=False)
     _echo: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
+        # asyncio puts the repr of a socket into an error that it then ignores.
+        self._fd = self._sock.fileno()
         # asyncio's own loop looks at the socket once more before whoever was
         # woken gets to read it, and then again if there really is more.
         self._has_echoes = isinstance(self._loop, asyncio.SelectorEventLoop)
@@ -114,19 +117,19 @@ class LoopWaiter:
 
     async def _writable(self, future: asyncio.Future[bool]) -> bool:
         # Most of the time there is room to send, so this one cannot stay.
-        self._loop.add_writer(self._sock, _settle, future, False)
+        self._loop.add_writer(self._fd, _settle, future, False)
         try:
             return await future
         finally:
             self._future = None
-            self._loop.remove_writer(self._sock)
+            self._loop.remove_writer(self._fd)
 
     def _register(self) -> None:
-        self._loop.add_reader(self._sock, self._on_readable)
+        self._loop.add_reader(self._fd, self._on_readable)
         self._registered = True
 
     def _unregister(self) -> None:
-        self._loop.remove_reader(self._sock)
+        self._loop.remove_reader(self._fd)
         self._registered = False
 
     def _on_readable(self) -> None:
