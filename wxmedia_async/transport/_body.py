@@ -32,9 +32,9 @@ class Body(httpx.AsyncByteStream):
     _connection: Connection
     _decoder: Decoder
     _reusable: bool
-    _buffer: memoryview
+    _buffer: memoryview = attrs.field(repr=False)
     _timeout: float | None
-    _ready: Pieces = attrs.field(default=(), init=False)
+    _ready: Pieces = attrs.field(default=(), init=False, repr=False)
     _open: bool = attrs.field(default=True, init=False)
 
     @property

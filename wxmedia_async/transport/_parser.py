@@ -70,7 +70,7 @@ class Head:
     status: int
     version: bytes
     reason: bytes
-    headers: list[tuple[bytes, bytes]]
+    headers: list[tuple[bytes, bytes]] = attrs.field(repr=False)
     keep_alive: bool
     _parser: httptools.HttpResponseParser = attrs.field(repr=False)
     _message: _Message = attrs.field(repr=False)

@@ -40,7 +40,7 @@ class Sender:
     _buffer: memoryview
     _timeout: float | None
     _max_head: int
-    early: bytes = attrs.field(default=b"", init=False)
+    early: bytes = attrs.field(default=b"", init=False, repr=False)
     _listening: bool = attrs.field(default=True, init=False)
 
     async def send(self, data: bytes | memoryview, flags: int = 0) -> None:
