@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from ._files import Target, child, make_folder, open_part
+from ._files import Target, free_path, open_part
 from ._incoming import Incoming, open_media
 from ._models import Destination, MediaContent, SavedMedia
 from ._progress import Reporter
@@ -88,12 +86,7 @@ def _final_path(
     if target.path is not None:
         return target.path
     assert target.folder is not None
-    make_folder(target.folder)
-    path = child(target.folder, _name(incoming, wanted))
-    # Publishing would find out as well, but only after all the bytes.
-    if not overwrite and os.path.lexists(path):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    return path
+    return free_path(target.folder, _name(incoming, wanted), overwrite=overwrite)
 
 
 def _name(incoming: Incoming, wanted: Wanted) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "Part",
     "Target",
     "child",
+    "free_path",
     "make_folder",
     "open_part",
     "resolve_target",
@@ -82,6 +83,21 @@ def child(folder: Path, name: str) -> Path:
     if name in ("", ".", "..") or set(name) & {"/", "\\", "\0"}:
         raise ValueError(f"not the plain name of a file: {name!r}")
     return folder / name
+
+
+def free_path(folder: Path, name: str, *, overwrite: bool) -> Path:
+    """
+    Return where *name* goes in *folder*, which is made if it is not there.
+
+    Raises:
+        FileExistsError: There is one of that name, and no *overwrite*.
+            Publishing would find out as well, but only after all the bytes.
+    """
+    make_folder(folder)
+    path = child(folder, name)
+    if not overwrite and os.path.lexists(path):
+        raise _os_error(errno.EEXIST, path)
+    return path
 
 
 @asynccontextmanager

@@ -6,22 +6,19 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
 
 from ._errors import MediaError, MediaNotFound, MediaRejected, TooLarge
-from ._models import SavedMedia, UploadedMedia
+from ._models import SavedMedia, UploadedMedia, lives_long_enough
 
 Key: TypeAlias = str | int | tuple[str, int, int]
 """The caller's key, a media_id, or a path's absolute name, size and mtime."""
 
 Result = TypeVar("Result")
-
-# A media_id that is handed out now must live long enough to be used.
-_MARGIN = timedelta(hours=1)
 
 _REFUSALS: Mapping[str, type[MediaError]] = {
     cls.__name__: cls for cls in (MediaNotFound, MediaRejected, TooLarge)
@@ -202,8 +199,7 @@ def _key(value: object) -> Key:
 def _still_holds(line: Mapping[str, Any]) -> bool:
     kind = line["kind"]
     if kind == "uploaded":
-        expires_at = datetime.fromisoformat(line["expires_at"])
-        return expires_at - _MARGIN > datetime.now(UTC)
+        return lives_long_enough(datetime.fromisoformat(line["expires_at"]))
     if kind in ("saved", "publishing"):
         return line["path"] is None or _is_there(line, exact=kind == "publishing")
     return bool(kind == "refused")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Awaitable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -13,6 +13,14 @@ from attrs.validators import ge, gt
 
 LIFETIME = timedelta(days=3)
 """How long WeChat keeps a temporary media."""
+
+# A media_id that is handed out now must live long enough to be used.
+_MARGIN = timedelta(hours=1)
+
+
+def lives_long_enough(expires_at: datetime) -> bool:
+    """Tell whether a media_id of an earlier upload may still be handed out."""
+    return expires_at - _MARGIN > datetime.now(UTC)
 
 
 class BinaryFile(Protocol):

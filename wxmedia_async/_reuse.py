@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 from weakref import WeakValueDictionary
 
@@ -14,12 +13,9 @@ import anyio.to_thread
 import attrs
 
 from ._caches import UploadCache
-from ._models import UploadedMedia
+from ._models import UploadedMedia, lives_long_enough
 from ._sources import OpenSource
 from ._tokens import AppToken, CorpToken, TokenLike
-
-# A media_id that is handed out now must live long enough to be used.
-_MARGIN = timedelta(hours=1)
 
 Update: TypeAlias = Callable[[bytes | bytearray], None]
 
@@ -52,7 +48,7 @@ class Reuse:
         lock = self._locks.setdefault(key, anyio.Lock())
         async with lock:
             known = await self._cache.load(key)
-            if known is not None and known.expires_at - _MARGIN > datetime.now(UTC):
+            if known is not None and lives_long_enough(known.expires_at):
                 return known
             sent = await send()
             await self._cache.save(key, sent)
