@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 from weakref import WeakValueDictionary
@@ -14,6 +13,7 @@ import attrs
 
 from ._caches import UploadCache
 from ._models import UploadedMedia, lives_long_enough
+from ._plain import pread
 from ._sources import OpenSource
 from ._tokens import AppToken, CorpToken, TokenLike
 
@@ -85,7 +85,7 @@ def _hash_file(update: Update, source: OpenSource) -> None:
     offset = source.offset or 0
     end = offset + source.size
     while offset < end:
-        chunk = os.pread(source.fileno, min(_BATCH, end - offset), offset)
+        chunk = pread(source.fileno, min(_BATCH, end - offset), offset)
         if not chunk:
             return  # it shrank, as sending it will find out
         update(chunk)

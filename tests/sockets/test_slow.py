@@ -19,7 +19,7 @@ from tests.sockets.server import (
     stalls_after,
     whole,
 )
-from wxmedia_async import RetryPolicy, TransferTimeout
+from wxmedia_async import RetryPolicy, TransferTimeout, _speed
 
 pytestmark = pytest.mark.usefixtures("way")
 
@@ -166,3 +166,20 @@ async def test_server_reads_nothing_and_nobody_set_a_timeout(
                 await client.upload(bytes(8_000_000), filename="x.jpg")
 
     assert info.value.phase == "send"
+
+
+@pytest.mark.parametrize("patience", [None, 60.0])
+async def test_silent_body_outlasts_no_window(
+    patience: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 7: a body that goes silent ends with the window, whatever the timeout."""
+    monkeypatch.setattr(_speed, "WINDOW", 0.1)
+    timeout = httpx.Timeout(patience)
+    with Server(stalls_after(whole()[:-500])) as server:
+        async with client_to(
+            server, timeout=timeout, deadline=5.0, retry=ONCE
+        ) as client:
+            with pytest.raises(TransferTimeout, match="timed out after"):
+                await client.download("ID", tmp_path / "x.jpg")
+
+    assert list(tmp_path.iterdir()) == []

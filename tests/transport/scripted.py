@@ -73,7 +73,7 @@ async def _read(connection: Connection, method: str) -> Reading:
     head, rest = await HeadReader(connection, buffer, None, MAX_HEAD).read(b"")
     place = Kept()
     body = Body(
-        cast(Place, place), connection, head.body(method), head.keep_alive, buffer, None
+        cast(Place, place), connection, head.body(method), head.keep_alive, buffer, {}
     )
     body.begin(rest)
     content = b"".join([chunk async for chunk in body])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Self
 
 import attrs
@@ -33,7 +33,7 @@ class Body(httpx.AsyncByteStream):
     _decoder: Decoder
     _reusable: bool
     _buffer: memoryview = attrs.field(repr=False)
-    _timeout: float | None
+    _timeouts: Mapping[str, float | None]
     _ready: Pieces = attrs.field(default=(), init=False, repr=False)
     _open: bool = attrs.field(default=True, init=False)
 
@@ -100,7 +100,10 @@ class Body(httpx.AsyncByteStream):
         try:
             await self._connection.breathe()
             part = buffer[: self._decoder.room(len(buffer))]
-            count = await self._connection.receive_into(part, self._timeout)
+            # Looked up anew, as httpx's transport does once the head is there:
+            # a caller may want less patience with a body than with its head.
+            timeout = self._timeouts.get("read")
+            count = await self._connection.receive_into(part, timeout)
             pieces = self._decoded(part[:count])
         except BaseException:
             await self.aclose()

@@ -177,8 +177,8 @@ class SocketTransport(httpx.AsyncBaseTransport):
             # Not earlier: since TLS 1.3, the tickets come after the handshake.
             self._opener.remember(request.origin, connection)
         decoder = head.body(request.method)
-        timeout = request.timeouts.get("read")
-        body = Body(place, connection, decoder, reusable, self._buffer, timeout)
+        timeouts = request.timeouts
+        body = Body(place, connection, decoder, reusable, self._buffer, timeouts)
         body.begin(rest)
         return head, body
 
