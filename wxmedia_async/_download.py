@@ -9,7 +9,8 @@ from ._files import Target, free_path, open_part
 from ._incoming import Incoming, open_media
 from ._models import Destination, MediaContent, SavedMedia
 from ._progress import Reporter
-from ._session import Session, Transfer
+from ._session import Session
+from ._transfer import Transfer
 from ._wanted import Wanted
 from ._wire import filenames
 

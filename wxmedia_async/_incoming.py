@@ -12,7 +12,8 @@ from ._errors import APIError, TooLarge, UnexpectedReply
 from ._files import Part
 from ._parts import MediaInParts, part_size
 from ._reply import Reply
-from ._session import Session, Transfer
+from ._session import Session
+from ._transfer import Transfer
 from ._wanted import Wanted
 from ._wire import errcodes, ranges, replies
 

@@ -10,7 +10,8 @@ import anyio
 from ._errors import MediaError, Truncated, UnexpectedReply
 from ._files import Part
 from ._reply import Reply
-from ._session import Session, Transfer
+from ._session import Session
+from ._transfer import Transfer
 from ._wanted import Wanted
 from ._wire import ranges, replies
 from ._wire.ranges import ByteRange

@@ -35,6 +35,7 @@ from ._reuse import Reuse
 from ._slots import Slots
 from ._speed import within_window
 from ._tokens import TokenCall, TokenProvider
+from ._transfer import Exchange, Obstacle, Transfer, always_repeatable
 from ._urls import SecretURL, api_url, same_origin, with_defaults
 from ._wire import addresses, replies
 
@@ -45,28 +46,6 @@ _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 # The keys in links are hundreds of characters long.
 _KEY = 8
-
-
-@attrs.frozen(kw_only=True)
-class Exchange:
-    """
-    One call of the API, ready to be sent as often as it takes.
-
-    Attributes:
-        body: Can be iterated more than once, or `run()` is told that it can't.
-
-        json: Sent instead of a body.
-
-        repeatable: Whether WeChat may get it twice without harm.
-    """
-
-    method: str
-    path: str
-    params: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
-    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    body: httpx.AsyncByteStream | None = attrs.field(default=None, repr=False)
-    json: object = attrs.field(default=None, repr=False)
-    repeatable: bool = True
 
 
 SendRequest = Callable[[httpx.Request], Awaitable[httpx.Response]]
@@ -97,39 +76,6 @@ class ShortWay(Protocol):
     def stack(self, url: str) -> Literal["sockets", "httpx"]:
         """Tell what a request for *url* goes over, whichever way it takes."""
         ...
-
-
-Obstacle = Callable[[MediaError], str | None]
-"""Says why a failed transfer must not be sent again; None: it may be."""
-
-
-def always_repeatable(_: MediaError) -> None:
-    """Nothing stands against sending it again."""
-
-
-@attrs.define(eq=False, repr=False)
-class Transfer:
-    """What is known of one transfer while it runs, over all its tries."""
-
-    scope: anyio.CancelScope
-    obstacle: Obstacle
-    attempts: int = attrs.field(default=0, init=False)
-    failures: int = attrs.field(default=0, init=False)
-    renewed: bool = attrs.field(default=False, init=False)
-    hopeless: bool = attrs.field(default=False, init=False)
-    resent: bool = attrs.field(default=False, init=False)
-    token: str | None = attrs.field(default=None, init=False)
-    host: str = attrs.field(default="", init=False)
-    began: float = attrs.field(default=-math.inf, init=False)
-
-    def time_left(self) -> float:
-        """Seconds until the deadline."""
-        return self.scope.deadline - anyio.current_time()
-
-    def may_resend(self) -> bool:
-        """Allow the one free try on a connection that had gone stale."""
-        allowed, self.resent = not self.resent, True
-        return allowed
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -9,7 +9,8 @@ import anyio
 
 from ._errors import MediaError
 from ._incoming import Incoming, open_media
-from ._session import Session, Transfer, cleaned
+from ._session import Session, cleaned
+from ._transfer import Transfer
 from ._wanted import Wanted
 
 

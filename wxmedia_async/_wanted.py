@@ -3,7 +3,7 @@ from __future__ import annotations
 import attrs
 from attrs.validators import and_, ge, instance_of, min_len
 
-from ._session import Exchange
+from ._transfer import Exchange
 from ._wire.ranges import ByteRange
 
 
