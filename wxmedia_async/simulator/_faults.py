@@ -24,8 +24,10 @@ class Faults:
 
     def add(self, count: int, fault: Fault, on: Call) -> None:
         """Let the next *count* calls of that kind fail."""
-        if isinstance(fault, str) and fault not in _CONNECTION:
-            raise ValueError(f"a fault is a number or one of {_CONNECTION}")
+        if count < 0:
+            raise ValueError("a number of calls is not negative")
+        if not _is_fault(fault):
+            raise ValueError(f"a fault is an errcode, a status, or of {_CONNECTION}")
         if on not in ("upload", "download", "token"):
             raise ValueError("on is 'upload', 'download' or 'token'")
         self._queues.setdefault(on, []).extend(fault for _ in range(count))
@@ -34,6 +36,13 @@ class Faults:
         """Return what to do to this call."""
         queue = self._queues.get(on)
         return queue.pop(0) if queue else None
+
+
+def _is_fault(fault: Fault) -> bool:
+    if isinstance(fault, str):
+        return fault in _CONNECTION
+    # An errcode of 0 is a success, and WeChat has none from 1 to 999.
+    return is_status(fault) or fault < 0 or fault >= 1000
 
 
 def is_status(fault: Fault) -> bool:

@@ -9,6 +9,8 @@ import attrs
 
 _MAX_HEAD = 16 * 1024
 _PARAMETER = re.compile(rb';\s*([\w*-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;\s]*)', re.DOTALL)
+# They would come back in the head of a download, and break it.
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _BOUNDARY = re.compile(
     r'multipart/form-data\s*;(?:.*;)?\s*boundary=(?:"([^"]{1,70})"|([^";,\s]{1,70}))',
     re.IGNORECASE | re.DOTALL,
@@ -94,6 +96,8 @@ class MediaForm:
 
     def _is_media(self, head: bytes) -> bool:
         disposition = _header(head, b"content-disposition")
+        if _CONTROL.search(disposition):
+            return False
         given = _parameters(disposition)
         # filename*= alone is not understood, as in the real service.
         if self._found or given.get(b"name") != b"media" or b"filename" not in given:

@@ -27,6 +27,7 @@ TEXTS: Mapping[int, str] = {
     40014: "invalid access_token",
     40113: "unsupported file type",
     40125: "invalid appsecret",
+    40164: "invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist",
     41001: "access_token missing",
     41002: "appid missing",
     41004: "appsecret missing",

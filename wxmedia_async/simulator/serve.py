@@ -34,7 +34,8 @@ async def serve(
         ModuleNotFoundError: uvicorn is missing; the extra ``cli`` brings it.
     """
     server = _Server(app, host, port)
-    await anyio.to_thread.run_sync(server.start)
+    # Nothing is awaited before `try`, or a cancelled caller would leave the port.
+    server.start()
     try:
         yield server.url
     finally:
