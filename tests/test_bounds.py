@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 
+import anyio
 import pytest
 
 from wxmedia_async import Adaptive, RateLimited, ServerBusy, TransferTimeout
@@ -32,21 +33,23 @@ async def test_fixed_never_moves() -> None:
     bound.succeeded()
     bound.failed(ServerBusy(code=-1), math.inf)
 
-    assert bound.limiter.total_tokens == 3
+    for _ in range(3):
+        bound.acquire_nowait()
+    with pytest.raises(anyio.WouldBlock):
+        bound.acquire_nowait()
     assert bound.highest == 3
 
 
 async def test_grows_by_one_a_round_while_all_are_used() -> None:
     """As many successes as there are slots bring one slot more."""
     bound = AdaptiveBound(Adaptive(4, 64))
-    holders = [object() for _ in range(4)]
-    for holder in holders:
-        await bound.limiter.acquire_on_behalf_of(holder)
+    for _ in range(4):
+        await bound.acquire()
 
     for _ in range(5):
         bound.succeeded()
 
-    assert bound.limiter.total_tokens == 5
+    assert bound.slots == 5
 
 
 async def test_an_idle_client_does_not_grow() -> None:
@@ -56,7 +59,7 @@ async def test_an_idle_client_does_not_grow() -> None:
     for _ in range(100):
         bound.succeeded()
 
-    assert bound.limiter.total_tokens == 4
+    assert bound.slots == 4
 
 
 @pytest.mark.parametrize(
@@ -70,11 +73,11 @@ async def test_cuts_once_a_round(failure: MediaError) -> None:
 
     for _ in range(10):
         bound.failed(failure, began)
-    after_one = bound.limiter.total_tokens
+    after_one = bound.slots
     bound.failed(failure, time.monotonic() + 1)
 
     assert after_one == 12
-    assert bound.limiter.total_tokens == 9
+    assert bound.slots == 9
 
 
 async def test_other_failures_do_not_cut() -> None:
@@ -84,21 +87,20 @@ async def test_other_failures_do_not_cut() -> None:
 
     bound.failed(MediaNotFound(code=40007), time.monotonic())
 
-    assert bound.limiter.total_tokens == 16
+    assert bound.slots == 16
 
 
 async def test_stays_between_low_and_high() -> None:
     """No number of cuts goes below low, no success above high."""
     bound = AdaptiveBound(Adaptive(2, 3))
-    holders = [object(), object()]
-    for holder in holders:
-        await bound.limiter.acquire_on_behalf_of(holder)
+    for _ in range(2):
+        await bound.acquire()
 
     for n in range(20):
         bound.failed(ServerBusy(code=-1), time.monotonic() + n)
-    lowest = bound.limiter.total_tokens
+    lowest = bound.slots
     for _ in range(100):
         bound.succeeded()
 
     assert lowest == 2
-    assert bound.limiter.total_tokens == 3
+    assert bound.slots == 3

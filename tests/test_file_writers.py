@@ -125,7 +125,7 @@ class Folder(RuleBasedStateMachine):
     @invariant()
     def nothing_else_is_there(self) -> None:
         names = {path.name for path in self.folder.iterdir()} - {"cat"}
-        assert names == {writer.part.path.name for writer in self.open}
+        assert names == {os.path.basename(writer.part.path) for writer in self.open}
 
     def teardown(self) -> None:
         self.patches.close()

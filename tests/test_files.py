@@ -187,9 +187,9 @@ async def test_small_writes_share_a_thread(tmp_path: Path) -> None:
     """On a slow disk little is written until there is enough to be worth a thread."""
     async with open_part(tmp_path / "a", file_io="thread") as part:
         await part.write(b"x" * (MIB - 1))
-        before = part.path.stat().st_size
+        before = os.stat(part.path).st_size
         await part.write(b"y")
-        after = part.path.stat().st_size
+        after = os.stat(part.path).st_size
 
     assert (before, after) == (0, MIB)
 
@@ -208,7 +208,7 @@ async def test_the_umask_applies(tmp_path: Path, file_io: FileIO) -> None:
 async def test_the_temporary_name_tells_what_it_is(tmp_path: Path) -> None:
     """Whoever finds it knows what it was to become; listings do not show it."""
     async with open_part(tmp_path / "cat.jpg", file_io="inline") as part:
-        found = part.path
+        found = Path(part.path)
 
     assert found.parent == tmp_path
     assert found.name.startswith(".cat.jpg.")
@@ -386,6 +386,16 @@ async def test_a_missing_folder_is_an_error(tmp_path: Path, file_io: FileIO) -> 
         await save(tmp_path / "gone" / "cat", b"cat", file_io=file_io)
 
 
+async def test_a_missing_folder_is_made(tmp_path: Path, file_io: FileIO) -> None:
+    """The folder that downloads go into is made, with those above it."""
+    folder = tmp_path / "new" / "deep"
+
+    async with open_part(folder / "cat", file_io=file_io, folder=folder) as part:
+        await part.publish(overwrite=False)
+
+    assert names(folder) == ["cat"]
+
+
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EMFILE, errno.EROFS])
 async def test_an_error_of_the_disk_is_passed_on(
     tmp_path: Path, file_io: FileIO, monkeypatch: pytest.MonkeyPatch, code: int
@@ -403,13 +413,13 @@ async def test_a_name_that_somebody_has_is_not_removed(
     tmp_path: Path, file_io: FileIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A temporary name that is taken is somebody else's: it stays."""
-    monkeypatch.setattr("secrets.token_hex", lambda _: "taken")
-    (tmp_path / ".cat.taken.part").touch()
+    monkeypatch.setattr("os.urandom", bytes)
+    (tmp_path / ".cat.0000000000000000.part").touch()
 
     with pytest.raises(FileExistsError):
         await save(tmp_path / "cat", b"cat", file_io=file_io)
 
-    assert names(tmp_path) == [".cat.taken.part"]
+    assert names(tmp_path) == [".cat.0000000000000000.part"]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -523,7 +533,7 @@ def test_on_the_loop_nothing_waits(tmp_path: Path) -> None:
 
 def test_a_part_shows_no_content(tmp_path: Path) -> None:
     """The representation of a part is short, whatever it holds."""
-    part = Part(tmp_path / "part", tmp_path / "cat", disk=None)  # type: ignore[arg-type]
+    part = Part("part", "cat", folder=None, disk=None)  # type: ignore[arg-type]
     part._pending += b"secret"
 
     assert "secret" not in repr(part)

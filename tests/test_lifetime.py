@@ -1,12 +1,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import anyio
 import pytest
 
 from wxmedia_async import ClientClosed
 from wxmedia_async._lifetime import Lifetime
+
+
+@contextmanager
+def running(lifetime: Lifetime, scope: anyio.CancelScope) -> Iterator[None]:
+    lifetime.enter(scope)
+    try:
+        yield
+    finally:
+        lifetime.leave(scope)
 
 
 async def test_open_to_begin_with() -> None:
@@ -59,7 +70,7 @@ async def test_close_cancels_and_waits() -> None:
     begun, cleaned = anyio.Event(), anyio.Event()
 
     async def call() -> None:
-        with anyio.CancelScope() as scope, lifetime.running(scope):
+        with anyio.CancelScope() as scope, running(lifetime, scope):
             try:
                 begun.set()
                 await anyio.sleep_forever()
@@ -84,7 +95,7 @@ async def test_closed_twice_at_once() -> None:
     lifetime = Lifetime()
 
     async def call() -> None:
-        with anyio.CancelScope() as scope, lifetime.running(scope):
+        with anyio.CancelScope() as scope, running(lifetime, scope):
             await anyio.sleep_forever()
 
     async with anyio.create_task_group() as tasks:
@@ -99,7 +110,7 @@ async def test_closed_twice_at_once() -> None:
 async def test_call_that_ends_by_itself() -> None:
     """What has ended is not cancelled, nor waited for."""
     lifetime = Lifetime()
-    with anyio.CancelScope() as scope, lifetime.running(scope):
+    with anyio.CancelScope() as scope, running(lifetime, scope):
         await anyio.lowlevel.checkpoint()
 
     await lifetime.close()

@@ -38,12 +38,12 @@ async def test_bound() -> None:
 
     async def exchange(number: int) -> None:
         nonlocal peak
-        release = await slots.acquire(None)
+        await slots.acquire(None)
         inside.append(number)
         peak = max(peak, len(inside))
         await anyio.lowlevel.checkpoint()
         inside.remove(number)
-        release()
+        slots.release()
 
     async with anyio.create_task_group() as exchanges:
         for number in range(20):
@@ -56,68 +56,68 @@ async def test_bound() -> None:
 async def test_slot_is_given_back_by_another_task() -> None:
     """Whoever has the function may give the slot back, in any task."""
     slots = slots_of(1)
-    release = await slots.acquire(None)
+    await slots.acquire(None)
 
     async def give_back() -> None:
-        release()
+        slots.release()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(give_back)
         with anyio.fail_after(5):
-            (await slots.acquire(None))()
+            await slots.acquire(None)
 
 
 async def test_one_task_may_hold_two() -> None:
     """A task that holds a slot may take another one."""
     slots = slots_of(2)
 
-    first = await slots.acquire(None)
-    second = await slots.acquire(None)
+    await slots.acquire(None)
+    await slots.acquire(None)
 
-    first()
-    second()
+    slots.release()
+    slots.release()
 
 
 async def test_no_slot_in_time() -> None:
     """The wait for a slot is bounded where the caller says so."""
     slots = slots_of(1)
-    release = await slots.acquire(None)
+    await slots.acquire(None)
 
     with pytest.raises(TransferTimeout) as info:
         await slots.acquire(0.01)
-    release()
-    again = await slots.acquire(0.01)
+    slots.release()
+    await slots.acquire(0.01)
 
     assert info.value.phase == "slot"
-    again()
+    slots.release()
 
 
 async def test_cancelled_waiter_takes_no_slot() -> None:
     """Fault 25: who is cancelled while waiting for a slot holds none."""
     slots = slots_of(1)
-    release = await slots.acquire(None)
+    await slots.acquire(None)
 
     async with anyio.create_task_group() as waiters:
         waiters.start_soon(slots.acquire, None)
         await anyio.wait_all_tasks_blocked()
         waiters.cancel_scope.cancel()
-    release()
+    slots.release()
 
     with anyio.fail_after(5):
-        (await slots.acquire(None))()
+        await slots.acquire(None)
 
 
 async def test_rate_comes_before_the_slot() -> None:
     """Who waits for the rate holds no slot meanwhile."""
     rate = Counter()
     slots = slots_of(1, rate)
-    release = await slots.acquire(None)
+    await slots.acquire(None)
 
     with pytest.raises(TransferTimeout):
         await slots.acquire(0.01)
 
     assert rate.starts == 2
-    release()
+    slots.release()
 
 
 async def test_pause() -> None:
@@ -130,7 +130,7 @@ async def test_pause() -> None:
 
     with pytest.raises(RateLimited) as info:
         await slots.end_of_pause(30.0)
-    assert 50 < info.value.retry_after <= 60.0
+    assert info.value.retry_after == pytest.approx(60.0, abs=10)
 
 
 async def test_pause_ends() -> None:
@@ -141,7 +141,8 @@ async def test_pause_ends() -> None:
 
     await slots.end_of_pause(10.0)
 
-    assert anyio.current_time() >= until
+    # uvloop's clock ticks once a millisecond.
+    assert anyio.current_time() >= until - 0.001
 
 
 async def test_pause_is_never_shortened() -> None:
@@ -169,27 +170,25 @@ async def test_free_slot_at_once() -> None:
     """A slot that is free is taken without waiting; none is taken beyond."""
     slots = slots_of(1)
 
-    release = slots.acquire_at_once()
+    taken = slots.acquire_at_once()
 
-    assert release is not None
-    assert slots.acquire_at_once() is None
-    release()
-    again = slots.acquire_at_once()
-    assert again is not None
-    again()
+    assert taken
+    assert not slots.acquire_at_once()
+    slots.release()
+    assert slots.acquire_at_once()
 
 
 async def test_nobody_is_overtaken() -> None:
     """A slot that somebody waits for is not taken at once by another."""
     slots = slots_of(1)
-    release = await slots.acquire(None)
+    await slots.acquire(None)
 
     async with anyio.create_task_group() as waiters:
         waiters.start_soon(slots.acquire, None)
         await anyio.wait_all_tasks_blocked()
-        release()
+        slots.release()
 
-        assert slots.acquire_at_once() is None
+        assert not slots.acquire_at_once()
 
 
 async def test_not_at_once() -> None:
@@ -197,8 +196,8 @@ async def test_not_at_once() -> None:
     paused, limited = slots_of(1), slots_of(1, Counter())
     paused.pause(60.0)
 
-    assert paused.acquire_at_once() is None
-    assert limited.acquire_at_once() is None
+    assert not paused.acquire_at_once()
+    assert not limited.acquire_at_once()
 
 
 def test_width() -> None:
@@ -212,14 +211,14 @@ async def test_success_widens_an_adaptive_bound() -> None:
     slots = slots_of(Adaptive(1, 2))
 
     for _ in range(3):
-        release = await slots.acquire(None)
+        await slots.acquire(None)
         slots.succeeded()
-        release()
+        slots.release()
 
-    first = await slots.acquire(0.01)
-    second = await slots.acquire(0.01)
-    first()
-    second()
+    await slots.acquire(0.01)
+    await slots.acquire(0.01)
+    slots.release()
+    slots.release()
 
 
 async def test_pause_holds_those_that_wait_for_a_slot() -> None:

@@ -9,8 +9,11 @@ import pytest
 from wxmedia_async._urls import (
     SecretURL,
     api_url,
+    query_of,
     redacted_url,
     same_origin,
+    secret_url,
+    target_of,
     with_defaults,
 )
 
@@ -128,9 +131,12 @@ async def test_log_of_httpx(caplog: pytest.LogCaptureFixture) -> None:
 )
 def test_api_url(base: str, path: str, params: dict[str, str], expected: str) -> None:
     """Fault 17: whatever a parameter holds stays one parameter."""
-    url = str(httpx.URL(api_url(base, path, params)))
+    whole, query = api_url(base, path), query_of(params)
+
+    url = str(httpx.URL(secret_url(whole, query)))
 
     assert url == expected
+    assert expected.encode().endswith(target_of(whole, query))
     assert dict(httpx.URL(url).params) == params
 
 

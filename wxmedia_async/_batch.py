@@ -15,7 +15,7 @@ from collections.abc import (
     Callable,
     Iterable,
 )
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, nullcontext
 from typing import Generic, Literal, TypeVar
 
 import anyio
@@ -166,11 +166,9 @@ class Outcomes(AsyncIterator[Outcome[object, Result]], Generic[Result]):
     def _hire(self) -> None:
         """Have one more worker for each item that comes while there is a place."""
         assert self._workers is not None
-        try:
+        if self._places.value:
             self._places.acquire_nowait()
-        except anyio.WouldBlock:
-            return
-        self._workers.start_soon(self._worker)
+            self._workers.start_soon(self._worker)
 
     def _cancel(self) -> None:
         assert self._workers is not None
@@ -231,13 +229,14 @@ class _Items:
     def __init__(self, items: Iterable[object] | AsyncIterable[object]) -> None:
         self.error: Exception | None = None
         self._count = 0
-        self._lock = anyio.Lock()
+        # A plain iterable has given its next item before anybody else can ask.
+        self._turn = anyio.Lock() if isinstance(items, AsyncIterable) else nullcontext()
         self._ended = False
         self._next = _puller(items)
 
     async def take(self) -> tuple[int, object] | None:
         """Return the next item with its index; None after the last."""
-        async with self._lock:
+        async with self._turn:
             if self._ended:
                 return None
             try:

@@ -17,10 +17,26 @@ _CUT = 0.75
 
 
 class Bound(Protocol):
-    """A number of slots, which may change with what becomes of the exchanges."""
+    """
+    A number of slots, which may change with what becomes of the exchanges.
 
-    limiter: anyio.CapacityLimiter
+    Attributes:
+        highest: The most that there will ever be.
+    """
+
     highest: int
+
+    def acquire_nowait(self) -> None:
+        """Take a slot; raises `anyio.WouldBlock` where none is free."""
+        ...
+
+    async def acquire(self) -> None:
+        """Take a slot as soon as one is free."""
+        ...
+
+    def release(self) -> None:
+        """Give a slot back, in any task."""
+        ...
 
     def succeeded(self) -> None:
         """Take note of an exchange that the service coped with."""
@@ -37,8 +53,11 @@ class FixedBound:
     def __init__(self, slots: int) -> None:
         if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
             raise ValueError("max_concurrency is a whole number of 1 or more")
-        self.limiter = anyio.CapacityLimiter(slots)
         self.highest = slots
+        free = anyio.Semaphore(slots, fast_acquire=True)
+        self.acquire_nowait = free.acquire_nowait
+        self.acquire = free.acquire
+        self.release = free.release
 
     def succeeded(self) -> None:
         """Nothing follows from it."""
@@ -61,11 +80,31 @@ class AdaptiveBound:
         self.highest = range.high
         self._slots = float(range.low)
         self._last_cut = -math.inf
-        self.limiter = anyio.CapacityLimiter(range.low)
+        self._limiter = anyio.CapacityLimiter(range.low)
+        self._holders: list[object] = []
+
+    @property
+    def slots(self) -> int:
+        """How many there are now."""
+        return int(self._limiter.total_tokens)
+
+    def acquire_nowait(self) -> None:
+        holder = object()
+        self._limiter.acquire_on_behalf_of_nowait(holder)
+        self._holders.append(holder)
+
+    async def acquire(self) -> None:
+        holder = object()
+        await self._limiter.acquire_on_behalf_of(holder)
+        self._holders.append(holder)
+
+    def release(self) -> None:
+        # The limiter wants to know whose slot it is; to us they are all the same.
+        self._limiter.release_on_behalf_of(self._holders.pop())
 
     def succeeded(self) -> None:
         # An idle client learns nothing of what the service would bear.
-        if self.limiter.borrowed_tokens + 1 >= int(self._slots):
+        if self._limiter.borrowed_tokens + 1 >= int(self._slots):
             self._set(min(self._slots + 1 / self._slots, self.highest))
 
     def failed(self, failure: MediaError, began: float) -> None:
@@ -77,8 +116,8 @@ class AdaptiveBound:
 
     def _set(self, slots: float) -> None:
         self._slots = slots
-        if self.limiter.total_tokens != int(slots):
-            self.limiter.total_tokens = int(slots)
+        if self._limiter.total_tokens != int(slots):
+            self._limiter.total_tokens = int(slots)
 
 
 def bound_for(concurrency: int | Adaptive) -> Bound:

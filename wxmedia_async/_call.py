@@ -28,7 +28,7 @@ async def call(
     )
 
     async def attempt(transfer: Transfer) -> dict[str, object]:
-        async with session.exchange(transfer, exchange) as reply:
+        async with await session.exchange(transfer, exchange) as reply:
             return await reply.json(wecom=session.platform.wecom, limit=_MAX_REPLY)
 
     def obstacle(failure: MediaError) -> str | None:

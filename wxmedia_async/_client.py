@@ -41,7 +41,7 @@ from ._platforms import MIB, MINI_PROGRAM, Platform
 from ._progress import ProgressCallback, Reporter
 from ._rate import limiter_for
 from ._reuse import Reuse, account_of
-from ._session import Session
+from ._session import HEADERS, Session
 from ._slots import Slots
 from ._stream import MediaStream, open_stream
 from ._tokens import TokenLike, TokenProvider, bind
@@ -146,7 +146,7 @@ class MediaClient:
             deadline=_deadline(deadline),
             file_io=file_io,
             lifetime=Lifetime(),
-            open_sources=anyio.Semaphore(_OPEN_SOURCES),
+            open_sources=anyio.Semaphore(_OPEN_SOURCES, fast_acquire=True),
             reuse=_reuse(upload_cache, token, account),
         )
         self._session = _with_token(session, token)
@@ -515,7 +515,7 @@ def _own_http(
     }
     transport = OwnTransport(verify=context)
     http = httpx.AsyncClient(transport=transport, mounts=mounts, headers=_USER_AGENT)
-    return http, Shortcut(http, transport)
+    return http, Shortcut(http, transport, HEADERS)
 
 
 def _target(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from ._files import Target, free_path, open_part
+from ._files import Target, check_free, child, open_part
 from ._incoming import Incoming, open_media
 from ._models import Destination, MediaContent, SavedMedia
 from ._progress import Reporter
@@ -30,14 +30,14 @@ async def save(
     *publishing* is called right before a file appears under its final name.
     """
 
-    session.lifetime.check()
-
     async def to_file(transfer: Transfer) -> SavedMedia:
         assert isinstance(target, Target)
         reporter.begin(None)
-        async with open_media(session, transfer, wanted) as incoming:
+        async with await open_media(session, transfer, wanted) as incoming:
             path = _final_path(target, incoming, wanted, overwrite=overwrite)
-            async with open_part(path, file_io=session.file_io) as part:
+            async with open_part(
+                path, file_io=session.file_io, folder=target.folder
+            ) as part:
                 await incoming.write_to(
                     part, lambda: reporter.report(incoming.received, incoming.size)
                 )
@@ -49,7 +49,7 @@ async def save(
     async def to_destination(transfer: Transfer) -> SavedMedia:
         assert isinstance(target, Destination)
         reporter.begin(None)
-        async with open_media(session, transfer, wanted) as incoming:
+        async with await open_media(session, transfer, wanted) as incoming:
             body = _Body(incoming, reporter)
             location = await target.put(
                 _name(incoming, wanted),
@@ -71,7 +71,7 @@ async def read(session: Session, wanted: Wanted) -> MediaContent:
 
     async def attempt(transfer: Transfer) -> MediaContent:
         content = bytearray()
-        async with open_media(session, transfer, wanted) as incoming:
+        async with await open_media(session, transfer, wanted) as incoming:
             while chunk := await incoming.chunk():
                 content += chunk
         return MediaContent(
@@ -87,7 +87,10 @@ def _final_path(
     if target.path is not None:
         return target.path
     assert target.folder is not None
-    return free_path(target.folder, _name(incoming, wanted), overwrite=overwrite)
+    path = child(target.folder, _name(incoming, wanted))
+    if not incoming.complete:
+        check_free(path, overwrite=overwrite)
+    return path
 
 
 def _name(incoming: Incoming, wanted: Wanted) -> str:

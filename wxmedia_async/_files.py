@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import attrs
 
@@ -19,12 +19,14 @@ __all__ = [
     "FileIO",
     "Part",
     "Target",
+    "check_free",
     "child",
-    "free_path",
     "make_folder",
     "open_part",
     "resolve_target",
 ]
+
+_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 
 # Of the 255 bytes of a name that most filesystems take, and the 143 of some.
 _LONGEST_HINT = 100
@@ -85,25 +87,24 @@ def child(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def free_path(folder: Path, name: str, *, overwrite: bool) -> Path:
+def check_free(path: Path, *, overwrite: bool) -> None:
     """
-    Return where *name* goes in *folder*, which is made if it is not there.
+    Make sure that nothing is at *path*, where nothing may be overwritten.
 
     Raises:
-        FileExistsError: There is one of that name, and no *overwrite*.
-            Publishing would find out as well, but only after all the bytes.
+        FileExistsError: Publishing would find out as well, but only after all
+            the bytes.
     """
-    make_folder(folder)
-    path = child(folder, name)
-    if not overwrite and os.path.lexists(path):
+    # As a str: half of the time would go into making one of the Path.
+    if not overwrite and os.path.lexists(str(path)):
         raise _os_error(errno.EEXIST, path)
-    return path
 
 
-@asynccontextmanager
-async def open_part(final: Path, *, file_io: FileIO) -> AsyncGenerator[Part]:
+def open_part(final: Path, *, file_io: FileIO, folder: Path | None = None) -> Part:
     """
     Open a temporary file beside *final*, removed unless it is published.
+
+    To be used with ``async with``. *folder* is made if it is not there.
 
     Nothing is synced to the disk: safe against a crash of the process, not of
     the power. A killed process leaves the temporary file, ``.*.part``, behind.
@@ -111,12 +112,9 @@ async def open_part(final: Path, *, file_io: FileIO) -> AsyncGenerator[Part]:
     Raises:
         OSError: It cannot be made.
     """
-    part = Part(_path_beside(final), final, disk_for(file_io))
-    try:
-        await part.open()
-        yield part
-    finally:
-        await part.discard()
+    path, name = str(final), final.name
+    beside = path.removesuffix(name) + _part_name(name)
+    return Part(beside, path, folder, disk_for(file_io))
 
 
 @attrs.define(eq=False)
@@ -130,16 +128,24 @@ class Part:
         fd: The descriptor that it is written to; -1 when closed.
     """
 
-    path: Path
-    _final: Path
+    path: str
+    _final: str
+    _folder: Path | None
     _disk: Disk
     fd: int = attrs.field(default=-1, init=False)
     _pending: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
     _is_there: bool = attrs.field(default=False, init=False)
 
-    async def open(self) -> None:
-        """Make the file; nobody else has its name."""
-        await self._disk.run(self._open)
+    async def __aenter__(self) -> Self:
+        try:
+            await self._disk.run(self._open)
+        except BaseException:
+            await self._disk.finish(self._remove)
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._disk.finish(self._remove)
 
     async def write(self, chunk: bytes | bytearray | memoryview) -> None:
         """Append *chunk*, at once or with those that follow."""
@@ -185,16 +191,18 @@ class Part:
         appear = _publish.replace if overwrite else _publish.add
         await self._disk.run(self._publish, appear)
 
-    async def discard(self) -> None:
-        """Remove what was not published, under cancellation as well."""
-        await self._disk.finish(self._remove)
-
     def _open(self) -> None:
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-        self.fd = os.open(self.path, flags, 0o666)
+        try:
+            self.fd = os.open(self.path, _NEW, 0o666)
+        except FileNotFoundError:
+            # Not before: it is there nearly always, and to ask takes a while.
+            if self._folder is None:
+                raise
+            make_folder(self._folder)
+            self.fd = os.open(self.path, _NEW, 0o666)
         self._is_there = True
 
-    def _publish(self, appear: Callable[[Path, Path], None]) -> None:
+    def _publish(self, appear: Callable[[str, str], None]) -> None:
         self._write_pending()
         # Network disks report a full disk only when a file is closed.
         fd, self.fd = self.fd, -1
@@ -242,10 +250,10 @@ def _check_can_be_replaced(path: Path, *, overwrite: bool) -> None:
         raise ValueError("only a plain file can be overwritten")
 
 
-def _path_beside(final: Path) -> Path:
+def _part_name(final: str) -> str:
     """Say in the name what it was to become, for people who find it."""
-    hint = os.fsencode(final.name)[:_LONGEST_HINT].decode(errors="ignore")
-    return final.with_name(f".{hint}.{secrets.token_hex(8)}.part")
+    hint = os.fsencode(final)[:_LONGEST_HINT].decode(errors="ignore")
+    return f".{hint}.{os.urandom(8).hex()}.part"
 
 
 def _write_all(fd: int, data: bytes | bytearray | memoryview) -> None:

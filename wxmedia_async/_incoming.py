@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Self, TypeAlias
 
 import attrs
 
@@ -14,6 +13,7 @@ from ._parts import MediaInParts, part_size
 from ._reply import Reply
 from ._session import Session
 from ._transfer import Transfer
+from ._urls import joined
 from ._wanted import Wanted
 from ._wire import errcodes, ranges, replies
 
@@ -23,12 +23,22 @@ _MAX_REDIRECTS = 3
 
 @attrs.define(eq=False, repr=False)
 class WholeMedia:
-    """A media on its way: what is known of it, and its bytes, once."""
+    """A media on its way: what is known of it, and its bytes, once; to be closed."""
 
     content_type: str | None
     filename: str | None
     limit: int
     reply: Reply
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Give back the slot, and the connection or what is left of it."""
+        await self.reply.aclose()
 
     @property
     def first(self) -> bytes:
@@ -49,6 +59,11 @@ class WholeMedia:
     def received(self) -> int:
         """Bytes so far."""
         return self.reply.received
+
+    @property
+    def complete(self) -> bool:
+        """Whether all bytes have come already."""
+        return self.reply.complete
 
     async def chunk(self) -> bytes:
         """Return the next bytes; none at the end."""
@@ -73,61 +88,66 @@ Incoming: TypeAlias = WholeMedia | MediaInParts
 """In one piece, as nearly always, or in parts, as WeCom wants it above 20 MB."""
 
 
-@asynccontextmanager
-async def open_media(
-    session: Session, transfer: Transfer, wanted: Wanted
-) -> AsyncGenerator[Incoming]:
+async def open_media(session: Session, transfer: Transfer, wanted: Wanted) -> Incoming:
     """
     Ask for a media, tell it from an error, and follow a link to it.
 
     Raises:
         MediaError: Whatever else the reply turned out to be.
     """
-    async with session.exchange(transfer, wanted.exchange()) as reply:
+    reply = await session.exchange(transfer, wanted.exchange())
+    try:
         found = await _classified(session, reply, wanted)
         if isinstance(found, replies.Media):
-            yield _whole(found, reply, wanted)
-            return
+            return _whole(found, reply, wanted)
+    except BaseException:
+        await reply.aclose()
+        raise
+    # The slot is free again by now: what follows is an exchange of its own.
+    await reply.aclose()
     if found is None:
-        async with _in_parts(session, transfer, wanted) as incoming:
-            yield incoming
-        return
-    # The slot is free again by now: a link is an exchange of its own.
-    async with _linked(session, transfer, found.url) as reply:
-        yield _whole(await _media(session, reply, wanted), reply, wanted)
+        return await _in_parts(session, transfer, wanted)
+    reply = await _linked(session, transfer, found.url)
+    return await reply.unless_fails(_last(session, reply, wanted))
 
 
-@asynccontextmanager
-async def _in_parts(
-    session: Session, transfer: Transfer, wanted: Wanted
-) -> AsyncGenerator[Incoming]:
+async def _last(session: Session, reply: Reply, wanted: Wanted) -> WholeMedia:
+    return _whole(await _media(session, reply, wanted), reply, wanted)
+
+
+async def _in_parts(session: Session, transfer: Transfer, wanted: Wanted) -> Incoming:
     probe = ranges.ByteRange(0, ranges.PROBE)
-    async with session.exchange(transfer, wanted.exchange(probe)) as reply:
-        found = await _media(session, reply, wanted)
-        if reply.head.status == _OK:
-            # It knows no ranges, and sends all of it.
-            yield _whole(found, reply, wanted)
-            return
-        size = part_size(reply, probe)
+    reply = await session.exchange(transfer, wanted.exchange(probe))
+    work = _probed(session, transfer, wanted, reply, probe)
+    return await reply.unless_fails(work)
+
+
+async def _probed(
+    session: Session,
+    transfer: Transfer,
+    wanted: Wanted,
+    reply: Reply,
+    probe: ranges.ByteRange,
+) -> Incoming:
+    """Read the reply to the *probe*, which tells how many parts there are."""
+    found = await _media(session, reply, wanted)
+    if reply.head.status == _OK:
+        # It knows no ranges, and sends all of it.
+        return _whole(found, reply, wanted)
+    size = part_size(reply, probe)
+    await reply.aclose()
     if size > wanted.max_bytes:
         raise TooLarge(limit=wanted.max_bytes, size=size)
-    media = MediaInParts(session, transfer, wanted, found, reply.first, size)
-    try:
-        yield media
-    finally:
-        await media.aclose()
+    return MediaInParts(session, transfer, wanted, found, reply.first, size)
 
 
-@asynccontextmanager
-async def _linked(
-    session: Session, transfer: Transfer, url: str
-) -> AsyncGenerator[Reply]:
+async def _linked(session: Session, transfer: Transfer, url: str) -> Reply:
     for _ in range(_MAX_REDIRECTS + 1):
-        async with session.follow(transfer, url) as reply:
-            if reply.redirect is None:
-                yield reply
-                return
-            url = reply.redirect
+        reply = await session.follow(transfer, url)
+        if reply.head.location is None:
+            return reply
+        await reply.aclose()
+        url = joined(url, reply.head.location)
     raise UnexpectedReply(f"a link with more than {_MAX_REDIRECTS} redirects")
 
 

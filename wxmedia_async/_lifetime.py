@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 
 import anyio
 import attrs
-from anyio.lowlevel import EventLoopToken, current_token
+from anyio.lowlevel import current_token
 
 from ._errors import ClientClosed
 
@@ -22,7 +21,7 @@ class Lifetime:
     """
 
     closed: bool = attrs.field(default=False, init=False)
-    _home: tuple[int, EventLoopToken] | None = attrs.field(default=None, init=False)
+    _home: tuple[int, object] | None = attrs.field(default=None, init=False)
     _running: set[anyio.CancelScope] = attrs.field(
         factory=set[anyio.CancelScope], init=False
     )
@@ -39,7 +38,7 @@ class Lifetime:
         """
         if self.closed:
             raise ClientClosed("this client is closed")
-        here = (os.getpid(), current_token())
+        here = (os.getpid(), _loop())
         if self._home is None:
             self._home = here
         elif self._home != here:
@@ -48,16 +47,15 @@ class Lifetime:
                 " make one client for each"
             )
 
-    @contextmanager
-    def running(self, scope: anyio.CancelScope) -> Generator[None]:
-        """Have *scope* cancelled by `close()` for as long as the block runs."""
+    def enter(self, scope: anyio.CancelScope) -> None:
+        """Have *scope* cancelled by `close()`, until it leaves."""
         self._running.add(scope)
-        try:
-            yield
-        finally:
-            self._running.remove(scope)
-            if self._idle is not None and not self._running:
-                self._idle.set()
+
+    def leave(self, scope: anyio.CancelScope) -> None:
+        """Take note that *scope* has ended."""
+        self._running.remove(scope)
+        if self._idle is not None and not self._running:
+            self._idle.set()
 
     async def close(self) -> None:
         """Let no call begin any more, and cancel those that run; wait for them."""
@@ -67,3 +65,12 @@ class Lifetime:
         if self._running:
             self._idle = self._idle or anyio.Event()
             await self._idle.wait()
+
+
+def _loop() -> object:
+    """Return what is one and the same for all that runs in an event loop."""
+    try:
+        # This is asked for each transfer, and anyio takes ten times as long.
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return current_token()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from typing import Self
 
 import anyio
 
@@ -24,7 +24,7 @@ def part_size(reply: Reply, part: ByteRange) -> int:
     Raises:
         UnexpectedReply: The reply is another part than was asked for.
     """
-    size = ranges.whole_size(reply.content_range, part)
+    size = ranges.whole_size(reply.head.content_range, part)
     if size is None:
         raise UnexpectedReply("not the part asked for", status=reply.head.status)
     return size
@@ -44,6 +44,7 @@ class MediaInParts:
     """
 
     verified: bool = True
+    complete: bool = False
 
     def __init__(
         self,
@@ -63,9 +64,14 @@ class MediaInParts:
         self._transfer = transfer
         self._wanted = wanted
         self._parts = ranges.parts(size)
-        self._open = AsyncExitStack()
         self._reply: Reply | None = None
         self._piece = ByteRange(0, 0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     async def chunk(self) -> bytes:
         """Return the next bytes; none at the end."""
@@ -82,8 +88,9 @@ class MediaInParts:
 
     async def aclose(self) -> None:
         """Give back the slot of the part that is being read."""
-        self._reply = None
-        await self._open.aclose()
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            await reply.aclose()
 
     async def write_to(self, part: Part, moved: Callable[[], None]) -> None:
         """Write all parts to their places in *part*, at the same time."""
@@ -108,9 +115,7 @@ class MediaInParts:
     async def _open_next(self) -> None:
         self._piece = next(self._parts)
         exchange = self._wanted.exchange(self._piece)
-        self._reply = await self._open.enter_async_context(
-            self._session.exchange(self._transfer, exchange)
-        )
+        self._reply = await self._session.exchange(self._transfer, exchange)
         await self._check(self._reply, self._piece)
 
     async def _save(
@@ -118,7 +123,7 @@ class MediaInParts:
     ) -> None:
         async def attempt(transfer: Transfer) -> None:
             exchange, done = self._wanted.exchange(piece), 0
-            async with self._session.exchange(transfer, exchange) as reply:
+            async with await self._session.exchange(transfer, exchange) as reply:
                 await self._check(reply, piece)
                 try:
                     while chunk := await reply.chunk(len(piece)):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from pathlib import Path
+from typing import TypeAlias
+
+StrPath: TypeAlias = "str | os.PathLike[str]"
 
 # What filesystems without hard links, or with no more of them, answer.
 _NO_LINKS = frozenset(
@@ -22,12 +24,12 @@ _NO_LINKS = frozenset(
 )
 
 
-def replace(part: Path, final: Path) -> None:
+def replace(part: StrPath, final: StrPath) -> None:
     """Let *part* take the place of whatever file *final* is, a link included."""
     os.replace(part, final)
 
 
-def add(part: Path, final: Path) -> None:
+def add(part: StrPath, final: StrPath) -> None:
     """
     Let *part* appear as *final* where there is nothing yet.
 
@@ -38,6 +40,9 @@ def add(part: Path, final: Path) -> None:
     """
     try:
         os.link(part, final)
+    except FileExistsError:
+        # Of the two names in its text, nobody has heard of the first.
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), final) from None
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
@@ -48,7 +53,7 @@ def add(part: Path, final: Path) -> None:
             os.unlink(part)
 
 
-def _claim_and_replace(part: Path, final: Path) -> None:
+def _claim_and_replace(part: StrPath, final: StrPath) -> None:
     """
     Publish without links: claim the name with an empty file, and replace that.
 
@@ -64,7 +69,7 @@ def _claim_and_replace(part: Path, final: Path) -> None:
         raise
 
 
-def _claim(final: Path) -> os.stat_result:
+def _claim(final: StrPath) -> os.stat_result:
     fd = os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         return os.fstat(fd)
@@ -72,7 +77,7 @@ def _claim(final: Path) -> os.stat_result:
         os.close(fd)
 
 
-def _give_up(final: Path, claim: os.stat_result) -> None:
+def _give_up(final: StrPath, claim: os.stat_result) -> None:
     with suppress(OSError):
         if os.path.samestat(os.lstat(final), claim):
             os.unlink(final)

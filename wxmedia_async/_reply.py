@@ -3,78 +3,91 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
+from typing import Self, TypeVar
 
+import anyio
 import attrs
-import httpx
 
+from ._answer import Body
 from ._errors import MediaError, TooLarge, Truncated
 from ._failures import HTTPX_ERRORS, HTTPXError, translated
-from ._speed import Speed, within_window
+from ._speed import Speed
 from ._wire import replies
 
-# Buffered chunks that an abandoned body may still hold before it ends.
-_LEFTOVERS = 64
+T = TypeVar("T")
 
 
 @attrs.define(eq=False, repr=False)
 class Reply:
     """
-    A reply whose head is complete.
+    A reply whose head is complete. It holds a slot until it is closed.
 
     Attributes:
         head: What its headers say.
 
+        host: Who sent it.
+
         first: The beginning of the body, as far as `peek()` has read it.
 
         received: Bytes of the body so far.
+
+        complete: Whether those are all.
     """
 
     head: replies.Head
-    _response: httpx.Response
+    host: str
+    _body: Body
     _secrets: Collection[str]
-    _raw: AsyncIterator[bytes] = attrs.field(init=False)
+    _release: Callable[[], None]
     _speed: Speed = attrs.field(factory=lambda: Speed("receive"), init=False)
     first: bytes = attrs.field(default=b"", init=False)
     received: int = attrs.field(default=0, init=False)
-    _ended: bool = attrs.field(default=False, init=False)
+    complete: bool = attrs.field(default=False, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self._raw = _body(self._response)
-        timeouts = self._response.request.extensions["timeout"]
-        timeouts["read"] = within_window(timeouts["read"])
+    async def __aenter__(self) -> Self:
+        return self
 
-    @property
-    def redirect(self) -> str | None:
-        """Where a redirect leads."""
-        if not self._response.has_redirect_location:
-            return None
-        # A plain URL: joined to a SecretURL, the location would be redacted.
-        asked = httpx.URL(self._response.request.url)
-        return str(asked.join(self._response.headers["location"]))
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
-    @property
-    def content_range(self) -> str | None:
-        """Which part of the media this is."""
-        value = self._response.headers.get("content-range")
-        return None if value is None else str(value)
+    async def aclose(self) -> None:
+        """Give back the slot, and the connection or what is left of it."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if not self._body.settled:
+                with anyio.CancelScope(shield=True):
+                    await self._body.aclose()
+        finally:
+            self._release()
+
+    async def unless_fails(self, work: Awaitable[T]) -> T:
+        """Stay open for whom *work* hands it to; close if it fails."""
+        try:
+            return await work
+        except BaseException:
+            await self.aclose()
+            raise
 
     async def peek(self) -> bool:
         """Read `first`, as much as telling media from errors takes; True: all."""
-        while not self._ended and not replies.enough(self.head, self.first):
+        while not self.complete and not replies.enough(self.head, self.first):
             self.first += await self._pull()
         # What an attachment is called may hang on its first bytes, and they
         # are read next in any case.
-        if not self._ended and not self.first:
+        if not self.complete and not self.first:
             self.first = await self._pull()
-        return self._ended
+        return self.complete
 
     async def json(
         self, *, wecom: bool, token_call: bool = False, limit: int = replies.MAX_JSON
     ) -> dict[str, object]:
         """Return a reply that is a JSON object without an errcode."""
         body = bytearray()
-        while not self._ended and len(body) <= limit:
+        while not self.complete and len(body) <= limit:
             body += await self._pull()
         return replies.parse_object(
             self.head,
@@ -90,7 +103,7 @@ class Reply:
         return replies.media_or_link(
             self.head,
             self.first,
-            complete=self._ended,
+            complete=self.complete,
             wecom=wecom,
             secrets=self._secrets,
         )
@@ -110,7 +123,7 @@ class Reply:
             TransferError: When the rest does not arrive.
         """
         chunk, self.first = self.first, b""
-        while not chunk and not self._ended:
+        while not chunk and not self.complete:
             chunk = await self._pull()
         self._check_limit(limit)
         return chunk
@@ -122,8 +135,7 @@ class Reply:
     @property
     def can_hand_over(self) -> bool:
         """Whether the transport gives bytes right from its buffer."""
-        extensions = self._response.extensions
-        return "receive_into" in extensions and not self._response.is_stream_consumed
+        return self._body.receive_into is not None
 
     async def hand_over(
         self, write: Callable[[bytes | memoryview], None], limit: int
@@ -139,6 +151,9 @@ class Reply:
             TransferError: When the rest does not arrive.
         """
         write(await self.chunk(limit))
+        receive_into = self._body.receive_into
+        if self.complete or receive_into is None:
+            return
         asked = time.monotonic()
 
         def take(piece: memoryview) -> None:
@@ -148,10 +163,8 @@ class Reply:
             write(piece)
             asked = time.monotonic()
 
-        if self._ended:
-            return
         try:
-            await self._response.extensions["receive_into"](take)
+            await receive_into(take)
         except HTTPX_ERRORS as error:
             failure = self._translated(error)
         else:
@@ -159,20 +172,10 @@ class Reply:
             return
         raise failure
 
-    async def aclose(self) -> None:
-        """Give the connection back, or close it where bytes are left on it."""
-        await self._response.aclose()
-        try:
-            if not self._ended:
-                await self._unwind()
-        finally:
-            if (aclose := getattr(self._raw, "aclose", None)) is not None:
-                await aclose()
-
     async def _pull(self) -> bytes:
         started = time.monotonic()
         try:
-            chunk = await anext(self._raw, None)
+            chunk = await anext(self._body, None)
         except HTTPX_ERRORS as error:
             failure = self._translated(error)
         else:
@@ -180,14 +183,16 @@ class Reply:
                 self._check_end()
                 return b""
             self._counted(len(chunk), time.monotonic() - started)
+            if self._body.settled:
+                self._check_end()
             return chunk
-        self._ended = True
+        self.complete = True
         raise failure
 
     def _translated(self, error: HTTPXError) -> MediaError:
         return translated(
             error,
-            host=self._response.request.url.host,
+            host=self.host,
             phase="receive",
             received=self.received,
             expected=self.head.length,
@@ -200,33 +205,6 @@ class Reply:
 
     def _check_end(self) -> None:
         """Not every transport counts."""
-        self._ended = True
+        self.complete = True
         if self.head.length not in (None, self.received):
             raise Truncated(expected=self.head.length, received=self.received)
-
-    async def _unwind(self) -> None:
-        # httpx reads through a chain of async generators. Closing the outer one
-        # leaves the inner ones to the garbage collector, which on trio is a
-        # ResourceWarning. The connection is closed by now, so that reading on
-        # fails at the far end of the chain, and all of it unwinds.
-        try:
-            for _ in range(_LEFTOVERS):
-                if await anext(self._raw, None) is None:
-                    return
-        # A closed connection may raise anything, depending on the transport, and
-        # none of it is news.
-        except Exception:  # noqa: BLE001
-            return
-
-
-def _body(response: httpx.Response) -> AsyncIterator[bytes]:
-    """
-    Iterate over the body as it came.
-
-    Not by `aiter_raw()`, which refuses a reply that a mock made of bytes, or
-    that a hook of the user's has read.
-    """
-    if response.is_stream_consumed:
-        return aiter(httpx.ByteStream(response.content))
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    return aiter(response.stream)

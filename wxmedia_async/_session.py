@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import anyio
 import attrs
 import httpx
 from attrs.validators import instance_of
 
+from ._answer import Answer, Body, answer_of
 from ._errors import (
     ClientClosed,
     MediaError,
@@ -36,19 +37,45 @@ from ._slots import Slots
 from ._speed import within_window
 from ._tokens import TokenCall, TokenProvider
 from ._transfer import Exchange, Obstacle, Transfer, always_repeatable
-from ._urls import SecretURL, api_url, same_origin, with_defaults
+from ._urls import (
+    SecretURL,
+    api_url,
+    query_of,
+    same_origin,
+    secret_url,
+    target_of,
+    with_defaults,
+)
 from ._wire import addresses, replies
 
 T = TypeVar("T")
 
 # httpx asks for gzip by itself, and a truncated gzip body is a silent success.
-_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
+HEADERS: Mapping[str, str] = {"Accept": "*/*", "Accept-Encoding": "identity"}
+
+Extensions: TypeAlias = dict[str, Any]
+"""What is asked of the transport, as httpx calls it."""
 
 # The keys in links are hundreds of characters long.
 _KEY = 8
 
 
-SendRequest = Callable[[httpx.Request], Awaitable[httpx.Response]]
+class Call(NamedTuple):
+    """
+    A request, ready to be sent.
+
+    Attributes:
+        host: Whom it is for.
+
+        timeouts: Those of the request. Transports look them up anew for the
+            body, which may get less patience than its head.
+
+        send: Sends it, by the way that it is to take.
+    """
+
+    host: str
+    timeouts: dict[str, float | None]
+    send: Callable[[], Awaitable[Answer]]
 
 
 class ShortWay(Protocol):
@@ -58,19 +85,24 @@ class ShortWay(Protocol):
         """Tell whether it gives what the long way would."""
         ...
 
-    def request(
+    async def send(
         self,
         method: str,
         url: httpx.URL,
-        headers: dict[str, str],
-        body: httpx.AsyncByteStream | None,
-        extensions: dict[str, object],
-    ) -> httpx.Request:
-        """Make a request as the client would."""
-        ...
+        headers: Mapping[str, str],
+        content: httpx.AsyncByteStream | None,
+        extensions: Mapping[str, object],
+    ) -> tuple[int, Sequence[tuple[bytes, bytes]], Body]:
+        """
+        Send a request as the client would, with `HEADERS` beside its own.
 
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        """Send it."""
+        Args:
+            url: Without its query. What is asked for is the extension
+                ``target``, as bytes.
+
+        Returns:
+            The status, the headers and the body of the reply.
+        """
         ...
 
     def stack(self, url: str) -> Literal["sockets", "httpx"]:
@@ -129,29 +161,28 @@ class Session:
         failure: MediaError | None = None
         scope = anyio.CancelScope(deadline=self._ends())
         transfer = Transfer(scope, obstacle)
-        with scope, self.lifetime.running(scope):
+        with scope:
+            self.lifetime.enter(scope)
             try:
                 return await self._tries(transfer, work)
             except MediaError as error:
                 failure = error
+            finally:
+                self.lifetime.leave(scope)
         raise cleaned(failure or self.interrupted(), transfer.attempts)
 
-    @asynccontextmanager
-    async def exchange(
-        self, transfer: Transfer, exchange: Exchange
-    ) -> AsyncGenerator[Reply]:
-        """Send *exchange* with a token and a slot; the slot covers the block."""
+    async def exchange(self, transfer: Transfer, exchange: Exchange) -> Reply:
+        """Send *exchange* with a token, and with a slot that the reply holds."""
         transfer.token = await self._token(transfer)
-        release = await self._slot(transfer)
+        await self._slot(transfer)
         try:
-            request, send = self._api_request(transfer, exchange)
-            async with self._sent(request, send, _known(transfer)) as reply:
-                yield reply
-        finally:
-            release()
+            call = self._api_call(transfer, exchange)
+            return await self._sent(call, _known(transfer), self.slots.release)
+        except BaseException:
+            self.slots.release()
+            raise
 
-    @asynccontextmanager
-    async def follow(self, transfer: Transfer, url: str) -> AsyncGenerator[Reply]:
+    async def follow(self, transfer: Transfer, url: str) -> Reply:
         """
         Fetch a link that WeChat named, with nothing of ours in the request.
 
@@ -159,13 +190,13 @@ class Session:
             UnsafeURL: When it leads to where no public server is.
         """
         request = self._link_request(transfer, url)
-        release = await self._slot(transfer)
+        await self._slot(transfer)
         try:
-            secrets = _keys(request.url)
-            async with self._sent(request, self._send_bare, secrets) as reply:
-                yield reply
-        finally:
-            release()
+            call = self._call(request, self._send_bare)
+            return await self._sent(call, _keys(request.url), self.slots.release)
+        except BaseException:
+            self.slots.release()
+            raise
 
     async def fetch_token(self, call: TokenCall) -> Mapping[str, object]:
         """Call a token endpoint. Takes no slot, so that transfers can wait for it."""
@@ -177,8 +208,9 @@ class Session:
         exchange = Exchange(
             method=call.method, path=call.path, params=call.params, json=call.json
         )
-        request, send = self._api_request(transfer, exchange)
-        async with self._sent(request, send, _Hidden([call.secret])) as reply:
+        request = self._api_call(transfer, exchange)
+        secrets = _Hidden([call.secret])
+        async with await self._sent(request, secrets, _nothing_held) as reply:
             return await reply.json(wecom=self.platform.wecom, token_call=True)
 
     async def _tries(
@@ -233,102 +265,119 @@ class Session:
         transfer.hopeless = False
         return token
 
-    async def _slot(self, transfer: Transfer) -> Callable[[], None]:
-        """Take a slot, and return the function that gives it back."""
-        release = self.slots.acquire_at_once() or await self._acquired(transfer)
+    async def _slot(self, transfer: Transfer) -> None:
+        if not self.slots.acquire_at_once():
+            await self._acquired(transfer)
         transfer.began = time.monotonic()
-        return release
 
-    async def _acquired(self, transfer: Transfer) -> Callable[[], None]:
+    async def _acquired(self, transfer: Transfer) -> None:
         while True:
             await self.slots.end_of_pause(transfer.time_left())
-            release = await self._free_slot(transfer)
+            await self._free_slot(transfer)
             if not self.slots.paused:
-                return release
+                return
             # The pause began while this one waited for its slot.
-            release()
+            self.slots.release()
 
-    async def _free_slot(self, transfer: Transfer) -> Callable[[], None]:
+    async def _free_slot(self, transfer: Transfer) -> None:
         """Take a slot. The deadline stands still while we wait for it."""
         left = transfer.time_left()
         transfer.scope.deadline = math.inf
         transfer.hopeless = True  # the bound on this wait is on all of it
         try:
-            release = await self.slots.acquire(self.timeout.pool)
+            await self.slots.acquire(self.timeout.pool)
         finally:
             transfer.scope.deadline = anyio.current_time() + left
         transfer.hopeless = False
-        return release
 
-    @asynccontextmanager
     async def _sent(
-        self,
-        request: httpx.Request,
-        send: SendRequest,
-        secrets: Collection[str] = (),
-    ) -> AsyncGenerator[Reply]:
-        """Send *request*, and hold the connection until the block is left."""
-        response = await self._mapped(request, send, secrets)
-        reply: Reply | httpx.Response = response
+        self, call: Call, secrets: Collection[str], release: Callable[[], None]
+    ) -> Reply:
+        """Send *call*; the reply is to be closed, and gives the slot back then."""
+        answer = await self._mapped(call, secrets)
+        call.timeouts["read"] = within_window(call.timeouts["read"])
         try:
-            head = replies.parse_head(response.status_code, response.headers.raw)
-            reply = Reply(head, response, secrets)
-            yield reply
-        finally:
-            if not _is_settled(response):
-                with anyio.CancelScope(shield=True):
-                    await reply.aclose()
+            head = replies.parse_head(answer.status, answer.headers)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await answer.body.aclose()
+            raise
+        return Reply(head, call.host, answer.body, secrets, release)
 
-    async def _mapped(
-        self,
-        request: httpx.Request,
-        send: SendRequest,
-        secrets: Collection[str],
-    ) -> httpx.Response:
+    async def _mapped(self, call: Call, secrets: Collection[str]) -> Answer:
         if self.http.is_closed:
             raise ClientClosed("the httpx client is closed")
         try:
-            return await send(request)
+            return await call.send()
         except HTTPX_ERRORS as error:
-            failure = translated(
-                error, host=request.url.host, phase="send", secrets=secrets
-            )
+            failure = translated(error, host=call.host, phase="send", secrets=secrets)
         raise failure
 
-    async def _send_ours(self, request: httpx.Request) -> httpx.Response:
+    async def _send_ours(self, request: httpx.Request) -> Answer:
         if not self.owns_http:
             return await self._send_bare(request)
-        return await self.http.send(request, stream=True, follow_redirects=False)
+        response = await self.http.send(request, stream=True, follow_redirects=False)
+        return answer_of(response)
 
-    async def _send_bare(self, request: httpx.Request) -> httpx.Response:
+    async def _send_bare(self, request: httpx.Request) -> Answer:
         """Send without the client's auth, which is meant for another service."""
-        return await self.http.send(
+        response = await self.http.send(
             request, stream=True, auth=None, follow_redirects=False
         )
+        return answer_of(response)
 
-    def _api_request(
-        self, transfer: Transfer, exchange: Exchange
-    ) -> tuple[httpx.Request, SendRequest]:
-        """Make the request, and tell by which way it is to be sent."""
+    def _api_call(self, transfer: Transfer, exchange: Exchange) -> Call:
         name = getattr(self.tokens, "parameter", "access_token")
         token = {name: transfer.token} if transfer.token else {}
         transfer.host = self.hosts.current
-        url = api_url(transfer.host, exchange.path, token | dict(exchange.params))
+        url = api_url(transfer.host, exchange.path)
+        query = query_of(token | dict(exchange.params))
         extensions = self._extensions()
         extensions["may_resend"] = (
             transfer.may_resend if exchange.repeatable else _never
         )
-        headers = _HEADERS | dict(exchange.headers)
-        short = self.shortcut
-        if short is not None and exchange.json is None and short.is_open():
-            body = exchange.body
-            return short.request(exchange.method, url, headers, body, extensions), (
-                short.send
+        if exchange.json is None and self.shortcut and self.shortcut.is_open():
+            return self._short_call(self.shortcut, exchange, url, query, extensions)
+        request = self._api_request(exchange, url, query, extensions)
+        return self._call(request, self._send_ours)
+
+    def _short_call(
+        self,
+        way: ShortWay,
+        exchange: Exchange,
+        url: httpx.URL,
+        query: str,
+        extensions: Extensions,
+    ) -> Call:
+        extensions["target"] = target_of(url, query)
+
+        async def send() -> Answer:
+            answer = await way.send(
+                exchange.method, url, exchange.headers, exchange.body, extensions
             )
+            return Answer(*answer)
+
+        return Call(url.host, extensions["timeout"], send)
+
+    def _call(
+        self,
+        request: httpx.Request,
+        send: Callable[[httpx.Request], Awaitable[Answer]],
+    ) -> Call:
+        timeouts = request.extensions["timeout"]
+        return Call(request.url.host, timeouts, partial(send, request))
+
+    def _api_request(
+        self,
+        exchange: Exchange,
+        url: httpx.URL,
+        query: str,
+        extensions: Extensions,
+    ) -> httpx.Request:
         request = self.http.build_request(
             exchange.method,
-            httpx.URL(url),
-            headers=headers,
+            url,
+            headers={**HEADERS, **exchange.headers},
             content=exchange.body,
             json=exchange.json,
             extensions=extensions,
@@ -337,8 +386,9 @@ class Session:
             # httpx wraps it, and a transport that knows files would not see one.
             request.stream = exchange.body
         # Parameters of the client's own take the place of those in a URL.
-        request.url = with_defaults(url, self.http.params)
-        return request, self._send_ours
+        secret = secret_url(url, query)
+        request.url = with_defaults(secret, self.http.params)
+        return request
 
     def _link_request(self, transfer: Transfer, url: str) -> httpx.Request:
         link = _parsed(url)
@@ -348,11 +398,11 @@ class Session:
             host = link.raw_host.decode("ascii")
             addresses.check_link(link.scheme, host, link.userinfo)
             extensions["guard_address"] = partial(addresses.check_address, host=host)
-        request = httpx.Request("GET", link, headers=_HEADERS, extensions=extensions)
+        request = httpx.Request("GET", link, headers=HEADERS, extensions=extensions)
         request.url = SecretURL(request.url)
         return request
 
-    def _extensions(self) -> dict[str, object]:
+    def _extensions(self) -> Extensions:
         timeouts = self.timeout.as_dict()
         timeouts["write"] = within_window(timeouts["write"])
         # Our slots are the pool's places, so its own queue stays empty; a
@@ -404,9 +454,8 @@ def _hindered(transfer: Transfer, failure: MediaError) -> bool:
     return failure.remark is not None
 
 
-def _is_settled(response: httpx.Response) -> bool:
-    """Tell whether its connection has been given back with its last byte."""
-    return bool(getattr(response.stream, "settled", False))
+def _nothing_held() -> None:
+    """There is no slot to be given back."""
 
 
 class _Hidden(tuple[str, ...]):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
 
 import anyio
 import attrs
@@ -31,32 +29,33 @@ class Slots:
         """The most exchanges that will ever be in flight."""
         return self._bound.highest
 
-    def acquire_at_once(self) -> Callable[[], None] | None:
-        """Take a slot that is free, where nothing else is to be waited for."""
+    def acquire_at_once(self) -> bool:
+        """Take a slot if one is free, and nothing else is to be waited for."""
         if self._rate is not None or self.paused:
-            return None
-        holder = object()
+            return False
         try:
-            self._bound.limiter.acquire_on_behalf_of_nowait(holder)
+            self._bound.acquire_nowait()
         except anyio.WouldBlock:
-            return None
-        return partial(self._bound.limiter.release_on_behalf_of, holder)
+            return False
+        return True
 
-    async def acquire(self, timeout: float | None) -> Callable[[], None]:
+    def release(self) -> None:
+        """Give a slot back; any task may, once for each that was taken."""
+        self._bound.release()
+
+    async def acquire(self, timeout: float | None) -> None:
         """
-        Take a slot, and return the function that gives it back.
+        Take a slot.
 
         Raises:
             TransferTimeout: When none is free within *timeout* seconds.
         """
         if self._rate is not None:
             await self._rate.acquire()
-        holder = object()
         with anyio.move_on_after(timeout) as scope:
-            await self._bound.limiter.acquire_on_behalf_of(holder)
+            await self._bound.acquire()
         if scope.cancelled_caught:
             raise TransferTimeout(f"no slot was free for {timeout} s", phase="slot")
-        return partial(self._bound.limiter.release_on_behalf_of, holder)
 
     def succeeded(self) -> None:
         """Take note that the service kept up."""

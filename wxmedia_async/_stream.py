@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import anyio
 
@@ -17,17 +17,14 @@ from ._wanted import Wanted
 @asynccontextmanager
 async def open_stream(session: Session, wanted: Wanted) -> AsyncGenerator[MediaStream]:
     """Open a media, tried again until its head is there, and hold its slot."""
-    async with AsyncExitStack() as held:
 
-        async def attempt(transfer: Transfer) -> MediaStream:
-            async with AsyncExitStack() as opening:
-                incoming = await opening.enter_async_context(
-                    open_media(session, transfer, wanted)
-                )
-                held.push_async_exit(opening.pop_all())
-            return MediaStream(wanted.media_id, incoming, session, transfer)
+    async def attempt(transfer: Transfer) -> tuple[Incoming, MediaStream]:
+        incoming = await open_media(session, transfer, wanted)
+        return incoming, MediaStream(wanted.media_id, incoming, session, transfer)
 
-        yield await session.run(attempt)
+    incoming, stream = await session.run(attempt)
+    async with incoming:
+        yield stream
 
 
 class MediaStream(AsyncIterator[bytes]):
@@ -70,14 +67,13 @@ class MediaStream(AsyncIterator[bytes]):
         self._session.lifetime.check()
         failure: MediaError | None = None
         started = anyio.current_time()
-        with (
-            anyio.move_on_after(self._left) as scope,
-            self._session.lifetime.running(scope),
-        ):
+        with anyio.move_on_after(self._left) as scope:
+            self._session.lifetime.enter(scope)
             try:
                 return await self._incoming.chunk()
             except MediaError as error:
                 failure = error
             finally:
+                self._session.lifetime.leave(scope)
                 self._left -= anyio.current_time() - started
         raise cleaned(failure or self._session.interrupted(), self._attempts)

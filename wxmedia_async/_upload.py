@@ -60,7 +60,7 @@ async def upload(
 
         async def attempt(transfer: Transfer) -> UploadedMedia:
             reporter.begin(opened.size)
-            async with session.exchange(transfer, exchange) as reply:
+            async with await session.exchange(transfer, exchange) as reply:
                 answer = await reply.json(wecom=session.platform.wecom)
             now = datetime.now(UTC)
             return replies.uploaded(answer, type=type, now=now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
@@ -9,6 +10,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
+
+# RFC 3986, section 2.3.
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 
 # Whatever else a query holds may be a secret: a token, a vkey, a signature.
 _HARMLESS = frozenset({"appid", "corpid", "grant_type", "media_id", "type"})
@@ -63,23 +67,38 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def api_url(base: str, path: str, params: Mapping[str, str]) -> SecretURL:
-    """Return the URL of an API call below *base*, without parsing it anew."""
-    whole = _parsed(base.rstrip("/") + path)
-    query = urlencode(params, quote_via=quote, safe="")
-    url = SecretURL.__new__(SecretURL)
+@lru_cache(maxsize=64)
+def api_url(base: str, path: str) -> httpx.URL:
+    """Return the URL of an API call below *base*, without its query."""
+    return httpx.URL(base.rstrip("/") + path)
+
+
+def query_of(params: Mapping[str, str]) -> str:
+    """Encode the parameters of a call."""
+    return "&".join([f"{_quoted(name)}={_quoted(params[name])}" for name in params])
+
+
+def _quoted(text: str) -> str:
+    # Tokens and media_ids nearly always are so, and quote() takes its time.
+    return text if _UNRESERVED.fullmatch(text) else quote(text, safe="")
+
+
+def target_of(url: httpx.URL, query: str) -> bytes:
+    """Return what a request line asks for."""
+    path = url.raw_path
+    return b"%b?%b" % (path, query.encode("ascii")) if query else path
+
+
+def secret_url(url: httpx.URL, query: str) -> SecretURL:
+    """Join *query* to *url*, without parsing it anew."""
+    whole = SecretURL.__new__(SecretURL)
     # The query is encoded already, and nothing else differs from one call to
     # the next; httpx has no way to replace it without parsing all.
-    reference = whole._uri_reference  # pyright: ignore[reportPrivateUsage]
-    url._uri_reference = reference._replace(  # pyright: ignore[reportPrivateUsage]
+    reference = url._uri_reference  # pyright: ignore[reportPrivateUsage]
+    whole._uri_reference = reference._replace(  # pyright: ignore[reportPrivateUsage]
         query=query or None
     )
-    return url
-
-
-@lru_cache(maxsize=64)
-def _parsed(text: str) -> httpx.URL:
-    return httpx.URL(text)
+    return whole
 
 
 def with_defaults(url: SecretURL, params: httpx.QueryParams) -> httpx.URL:
@@ -87,6 +106,11 @@ def with_defaults(url: SecretURL, params: httpx.QueryParams) -> httpx.URL:
     if not params:
         return url
     return url.copy_with(params=params.merge(url.params))
+
+
+def joined(url: str, location: str) -> str:
+    """Return where a redirect from *url* leads; `httpx.InvalidURL` if nowhere."""
+    return str(httpx.URL(url).join(location))
 
 
 def same_origin(one: httpx.URL, other: httpx.URL) -> bool:

@@ -1,25 +1,34 @@
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
-from attrs.validators import and_, ge, instance_of, min_len
 
 from ._transfer import Exchange
 from ._wire.ranges import ByteRange
 
 
-def _encodable(_: object, __: object, value: str) -> None:
-    """A lone surrogate cannot be sent; the error is a ValueError."""
-    value.encode()
+def _check_media_id(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"a media_id is a str, not {type(value).__name__}")
+    if not value:
+        raise ValueError("a media_id is not empty")
+    value.encode()  # a lone surrogate cannot be sent; the error is a ValueError
+
+
+def _check_cap(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, int):
+        raise TypeError(f"max_bytes is an int, not {type(value).__name__}")
+    if value < 0:
+        raise ValueError("max_bytes is not negative")
 
 
 @attrs.frozen
 class Wanted:
     """Which media, and how much of it at most."""
 
-    media_id: str = attrs.field(
-        validator=and_(instance_of(str), min_len(1), _encodable)
-    )
-    max_bytes: int = attrs.field(validator=and_(instance_of(int), ge(0)))
+    media_id: str = attrs.field(validator=_check_media_id)
+    max_bytes: int = attrs.field(validator=_check_cap)
     hd_voice: bool = False
 
     def exchange(self, part: ByteRange | None = None) -> Exchange:

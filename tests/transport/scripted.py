@@ -32,6 +32,8 @@ class Pieces:
         buffer[: len(piece)] = piece
         return len(piece)
 
+    receive_reply_into = receive_into
+
     async def breathe(self) -> None: ...
 
 

@@ -199,12 +199,12 @@ def _cut(text: str, size: int) -> str:
 
 def _stem(media_id: str) -> str:
     safe = safe_name(media_id)
+    longest = LONGEST - _LONGEST_SUFFIX
+    if safe == media_id and len(media_id.encode()) <= longest:
+        return media_id
     digest = hashlib.sha256(media_id.encode(errors="surrogatepass")).hexdigest()
     if safe is None:
         return digest[: 2 * _HASH]
-    longest = LONGEST - _LONGEST_SUFFIX
-    if safe == media_id and len(safe.encode()) <= longest:
-        return safe
     return f"{_cut(safe, longest - 1 - _HASH)}-{digest[:_HASH]}"
 
 

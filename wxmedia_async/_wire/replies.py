@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import attrs
 
@@ -25,6 +26,10 @@ MAX_JSON = 64 * 1024
 """The largest body that is taken for JSON, in bytes."""
 
 _TOKEN_LIFETIME = 7200
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+Values: TypeAlias = dict[bytes, list[bytes]]
 
 _FIRST_CHAR = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\S)")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -52,6 +57,10 @@ class Head:
         chunked: Whether the framing is chunked.
 
         encoding: Content-Encoding in lower case; None where there is none.
+
+        location: Where a redirect leads, or None.
+
+        content_range: Which part of the media this is, or None.
     """
 
     status: int
@@ -60,6 +69,8 @@ class Head:
     length: int | None
     chunked: bool
     encoding: str | None
+    location: str | None = attrs.field(default=None, repr=False)
+    content_range: str | None = None
 
     @property
     def verified(self) -> bool:
@@ -103,15 +114,18 @@ def parse_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> Head:
         UnexpectedReply: The head does not say for certain where the body ends:
             several lengths, an invalid one, or one beside another framing.
     """
-    content_type = _first(headers, b"content-type") or b""
-    coding = b", ".join(_values(headers, b"content-encoding")).decode("latin-1")
+    values = _values(headers)
+    content_type = _first(values, b"content-type")
+    encoding = _joined(values, b"content-encoding").decode("latin-1").lower()
     head = Head(
         status=status,
-        content_type=content_type.decode("latin-1") or None,
-        disposition=_first(headers, b"content-disposition"),
-        length=_length(status, headers),
-        chunked=_is_chunked(status, headers),
-        encoding=None if coding.lower() in ("", "identity") else coding.lower(),
+        content_type=_text(content_type) or None,
+        disposition=_first(values, b"content-disposition"),
+        length=_length(status, values),
+        chunked=_is_chunked(status, values),
+        encoding=None if encoding in ("", "identity") else encoding,
+        location=_location(status, values),
+        content_range=_text(_first(values, b"content-range")),
     )
     if head.chunked and head.length is not None:
         raise UnexpectedReply("Content-Length beside chunked framing", status=status)
@@ -298,25 +312,46 @@ def access_token(reply: Mapping[str, object]) -> tuple[str, float]:
     return token, float(seconds)
 
 
-def _values(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
-    return [value.strip() for key, value in headers if key.lower() == name]
+def _values(headers: Sequence[tuple[bytes, bytes]]) -> Values:
+    found: Values = {}
+    for name, value in headers:
+        found.setdefault(name.lower(), []).append(value.strip())
+    return found
 
 
-def _first(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    return next(iter(_values(headers, name)), None)
+def _first(values: Values, name: bytes) -> bytes | None:
+    return values[name][0] if name in values else None
 
 
-def _length(status: int, headers: Sequence[tuple[bytes, bytes]]) -> int | None:
-    values = _values(headers, b"content-length")
-    if not values:
+def _joined(values: Values, name: bytes) -> bytes:
+    return b", ".join(values.get(name, ()))
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
+
+
+def _location(status: int, values: Values) -> str | None:
+    if status not in _REDIRECTS or b"location" not in values:
         return None
-    if len(values) > 1 or not _LENGTH.fullmatch(values[0]):
+    value = values[b"location"][0]
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _length(status: int, values: Values) -> int | None:
+    lengths = values.get(b"content-length")
+    if lengths is None:
+        return None
+    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
         raise UnexpectedReply("several Content-Lengths, or no number", status=status)
-    return int(values[0])
+    return int(lengths[0])
 
 
-def _is_chunked(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    coding = b", ".join(_values(headers, b"transfer-encoding")).lower()
+def _is_chunked(status: int, values: Values) -> bool:
+    coding = _joined(values, b"transfer-encoding").lower()
     if coding not in (b"", b"identity", b"chunked"):
         raise UnexpectedReply("an unknown Transfer-Encoding", status=status)
     return coding == b"chunked"

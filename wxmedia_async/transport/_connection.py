@@ -122,6 +122,19 @@ class Connection:
             await self.until_readable(timeout)
         return count
 
+    async def receive_reply_into(
+        self, buffer: memoryview, timeout: float | None
+    ) -> int:
+        """Like `receive_into`, right after a request: nothing can be there yet."""
+        # Looking nevertheless would cost a tenth of a small exchange.
+        if not self._has_pending():
+            await self.until_readable(timeout)
+        return await self.receive_into(buffer, timeout)
+
+    def _has_pending(self) -> bool:
+        """Whether bytes are decrypted already, which no event loop can know."""
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+
     def try_receive_into(self, buffer: memoryview) -> int | None:
         """Like `receive_into`, but None where that would wait."""
         try:

@@ -64,7 +64,7 @@ class HeadReader:
 
     async def _received(self, before: bytes) -> bytes:
         buffer = self._buffer[:_MOST]
-        count = await self._connection.receive_into(buffer, self._timeout)
+        count = await self._connection.receive_reply_into(buffer, self._timeout)
         if not count:
             raise httpx.RemoteProtocolError(
                 "incomplete head: server disconnected within it"

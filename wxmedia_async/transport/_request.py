@@ -67,9 +67,11 @@ _NO_TIMEOUTS: Timeouts = {}
 
 @attrs.define(eq=False)
 class Writer:
-    """Makes requests ready, and knows the last headers, since they hardly change."""
+    """Makes requests ready, and knows the last parts, since they hardly change."""
 
-    _last: HeaderBlock | None = attrs.field(default=None, init=False, repr=False)
+    _block: HeaderBlock | None = attrs.field(default=None, init=False, repr=False)
+    _origin: Origin | None = attrs.field(default=None, init=False)
+    _url: httpx.URL | None = attrs.field(default=None, init=False)
 
     def outgoing(
         self,
@@ -88,8 +90,8 @@ class Writer:
 
             httpx.UnsupportedProtocol: Its URL is neither http nor https.
         """
-        origin = origin_of(url, extensions)
-        block = self._block(headers)
+        origin = self._origin_of(url, extensions)
+        block = self._block_of(headers)
         return Outgoing(
             method,
             origin,
@@ -101,11 +103,19 @@ class Writer:
             extensions,
         )
 
-    def _block(self, raw: Raw) -> HeaderBlock:
-        last = self._last
+    def _block_of(self, raw: Raw) -> HeaderBlock:
+        last = self._block
         if last is None or last.raw != raw:
-            last = self._last = header_block(raw)
+            last = self._block = header_block(raw)
         return last
+
+    def _origin_of(self, url: httpx.URL, extensions: Mapping[str, Any]) -> Origin:
+        if "sni_hostname" in extensions:
+            return origin_of(url, extensions)
+        # By identity: to compare URLs takes longer than to read one.
+        if self._origin is None or url is not self._url:
+            self._origin, self._url = origin_of(url, extensions), url
+        return self._origin
 
 
 def _line(method: str, target: bytes) -> bytes:

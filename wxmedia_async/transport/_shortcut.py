@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+from collections.abc import Mapping
 from typing import Literal
 
+import httpcore
 import httpx
 
+from ._body import Body
 from ._own import OwnTransport, is_original
+from ._parser import Head
 
 # pyright: reportPrivateUsage=false
 # httpx tells by attributes only whether its client is in its first state, and
@@ -33,62 +38,96 @@ class Shortcut:
         http: The client, just made.
 
         transport: Its transport.
+
+        headers: What every request asks for.
     """
 
-    def __init__(self, http: httpx.AsyncClient, transport: OwnTransport) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        transport: OwnTransport,
+        headers: Mapping[str, str],
+    ) -> None:
         self._http = http
         self._transport = transport
-        self._headers = http.headers.raw
-        self._kept = [
-            (name, value)
-            for name, value in self._headers
-            if name.lower() not in (b"accept", b"accept-encoding")
-        ]
+        self._client_headers = http._headers._list.copy()
+        named = [(name.encode(), value.encode()) for name, value in headers.items()]
+        names = {name.lower() for name, _ in named}
+        kept = [pair for pair in http.headers.raw if pair[0].lower() not in names]
+        self._headers = kept + named
+        self._fine: tuple[object, ...] = ()
 
     def is_open(self) -> bool:
         """Tell whether the short way gives what the long one would."""
         http = self._http
         return (
-            http._transport is self._transport
-            and not _PASSED_BY & (vars(http).keys() | vars(self._transport).keys())
-            and http._auth is None
+            # What can be changed in place.
+            http._headers._list == self._client_headers
+            and not http._cookies.jar._cookies  # type: ignore[attr-defined]  # of the standard library
             and not http._mounts
             and not any(http._event_hooks.values())
-            and not http._params
-            and not http._cookies.jar._cookies  # type: ignore[attr-defined]  # of the standard library
-            and http._headers.raw == self._headers
-            and is_original(httpx.AsyncClient._transport_for_url)
-            and is_original(httpx.AsyncClient.send)
             and not _logger.isEnabledFor(logging.INFO)
-            and self._transport.chosen() is self._transport.sockets
+            # What can be replaced: looked at closely when it is not what it was
+            # before, as that takes longer than a comparison.
+            and (self._parts() == self._fine or self._is_plain())
         )
 
-    def request(
+    def _parts(self) -> tuple[object, ...]:
+        return (
+            vars(self._http),
+            vars(self._transport),
+            httpx.AsyncClient.send,
+            httpx.AsyncClient._transport_for_url,
+            httpx.AsyncHTTPTransport.handle_async_request,
+            httpcore.AsyncConnectionPool.handle_async_request,
+        )
+
+    def _is_plain(self) -> bool:
+        http, transport = self._http, self._transport
+        is_plain = (
+            http._transport is transport
+            and not _PASSED_BY & (vars(http).keys() | vars(transport).keys())
+            and http._auth is None
+            and not http._params
+            and is_original(httpx.AsyncClient._transport_for_url)
+            and is_original(httpx.AsyncClient.send)
+            and transport.chosen() is transport.sockets
+        )
+        if is_plain:
+            own, others, *methods = self._parts()
+            self._fine = (copy.copy(own), copy.copy(others), *methods)
+        return is_plain
+
+    async def send(
         self,
         method: str,
         url: httpx.URL,
-        headers: dict[str, str],
-        body: httpx.AsyncByteStream | None,
-        extensions: dict[str, object],
-    ) -> httpx.Request:
-        """Make what the client would make, whose own headers are known."""
-        host = url.netloc
-        named = [(name.encode(), value.encode()) for name, value in headers.items()]
-        return httpx.Request(
-            method,
-            url,
-            headers=[(b"Host", host), *self._kept, *named],
-            stream=body or _NOTHING,
-            extensions=extensions,
-        )
+        headers: Mapping[str, str],
+        content: httpx.AsyncByteStream | None,
+        extensions: Mapping[str, object],
+    ) -> tuple[int, list[tuple[bytes, bytes]], Body]:
+        """
+        Send what the client would, whose own headers are known.
 
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        """Send *request*; the reply's body is yet to be read."""
-        response = await self._transport.sockets.handle_async_request(request)
-        response.request = request
-        if "set-cookie" in response.headers:
-            self._http.cookies.extract_cookies(response)
-        return response
+        Returns:
+            The status, the headers and the body of the reply.
+        """
+        sockets = self._transport.sockets
+        raw = [(b"Host", url.netloc), *self._headers]
+        for name, value in headers.items():
+            raw.append((name.encode(), value.encode()))
+        request = sockets.prepare(method, url, raw, content or _NOTHING, extensions)
+        head, body, _ = await sockets.exchange(request)
+        for header in head.headers:
+            if header[0].lower() == b"set-cookie":
+                self._keep_cookies(url, head)
+        return head.status, head.headers, body
+
+    def _keep_cookies(self, url: httpx.URL, head: Head) -> None:
+        request = httpx.Request("GET", url)
+        self._http.cookies.extract_cookies(
+            httpx.Response(head.status, headers=head.headers, request=request)
+        )
 
     def stack(self, url: str) -> Literal["sockets", "httpx"]:
         """Tell what a request for *url* goes over, whichever way it takes."""
