@@ -1,0 +1,31 @@
+"""
+The contestants: one module for each way of writing a client.
+
+Each has ``opened(job)``, an async context manager that gives a coroutine function
+which does jobs. What is blocking just blocks: nothing else runs on its loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+OURS = "ours"
+BASELINE = "aiohttp, plain"
+
+
+@attrs.frozen
+class Contestant:
+    module: str
+    backend: str = "asyncio"
+    options: Mapping[str, bool] = attrs.field(factory=dict)
+
+
+CONTESTANTS = {
+    OURS: Contestant("ours"),
+    "ours, uvloop": Contestant("ours", options={"use_uvloop": True}),
+    "ours, trio": Contestant("ours", backend="trio"),
+    BASELINE: Contestant("aiohttp_plain"),
+    "raw sockets": Contestant("raw"),
+}

@@ -1,0 +1,41 @@
+"""wxmedia_async, by its public calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import repeat
+
+import attrs
+from _job import TOKEN, Job
+
+from wxmedia_async import MINI_PROGRAM, MediaClient
+
+UNLIMITED = attrs.evolve(MINI_PROGRAM, limits={})
+
+
+@asynccontextmanager
+async def opened(job: Job) -> AsyncIterator[Callable[[Job], Awaitable[None]]]:
+    async with MediaClient(
+        TOKEN,
+        base_url=job.url,
+        platform=UNLIMITED,
+        max_concurrency=job.at_a_time,
+        verify=job.trust() or True,
+    ) as client:
+        work = {"down": download, "up": upload}[job.direction]
+        yield partial(work, client)
+
+
+async def download(client: MediaClient, job: Job) -> None:
+    media_ids = map(job.media_id, range(job.count))
+    async with client.download_many(media_ids, job.folder) as outcomes:
+        async for outcome in outcomes:
+            outcome.unwrap()
+
+
+async def upload(client: MediaClient, job: Job) -> None:
+    async with client.upload_many(repeat(job.source, job.count)) as outcomes:
+        async for outcome in outcomes:
+            outcome.unwrap()

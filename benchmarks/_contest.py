@@ -1,0 +1,148 @@
+"""Contestants take turns at a job, each time in a fresh process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import attrs
+from _job import Job
+
+TURN = Path(__file__).with_name("_turn.py")
+MOST = 120  # seconds for one turn
+REASON = re.compile(r"^[\w.]*(Error|Exception|Exit|Interrupt)\b.*")
+
+Facts = dict[str, float]
+
+
+@attrs.frozen
+class Score:
+    """What a contestant's turns took, each the median."""
+
+    size: int
+    turns: tuple[Facts, ...]
+
+    @property
+    def rate(self) -> float:
+        """Files per second."""
+        return self._median(turn["count"] / turn["seconds"] for turn in self.turns)
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of the client's processor for each GB."""
+        return self._median(
+            turn["cpu"] / (turn["count"] * self.size) * 1e9 for turn in self.turns
+        )
+
+    @property
+    def busy(self) -> float:
+        """The share of the time that the server was at work."""
+        return self._median(turn["server_cpu"] / turn["seconds"] for turn in self.turns)
+
+    @property
+    def growth(self) -> float | None:
+        """Of memory, in KiB."""
+        known = [turn["growth"] for turn in self.turns if turn["growth"] is not None]
+        return self._median(known) if known else None
+
+    @property
+    def resumed(self) -> float | None:
+        """The share of handshakes that went on with a session."""
+        made = sum(turn["server_handshakes"] for turn in self.turns)
+        return (
+            sum(turn["server_resumed"] for turn in self.turns) / made if made else None
+        )
+
+    def _median(self, facts: Iterable[float]) -> float:
+        return statistics.median(facts)
+
+
+@attrs.frozen
+class Failure:
+    reason: str
+
+
+Result = Score | Failure
+
+
+def contest(
+    jobs: Mapping[str, Job], rounds: int, output: str | None = None
+) -> dict[str, Result]:
+    """
+    Let contestants do their jobs, round by round.
+
+    Args:
+        jobs: By the names of the contestants.
+
+        rounds: How many turns each has.
+
+        output: A file to which each turn is appended, as a line of JSON.
+    """
+    turns: dict[str, list[Facts]] = {name: [] for name in jobs}
+    failures: dict[str, Result] = {}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            if name in failures:
+                continue
+            done = turn(name, job)
+            if isinstance(done, Failure):
+                failures[name] = done
+                continue
+            turns[name].append(done)
+            record(output, name, job, done)
+    return {
+        name: failures.get(name) or Score(job.size, tuple(turns[name]))
+        for name, job in jobs.items()
+    }
+
+
+def turn(name: str, job: Job) -> Facts | Failure:
+    with tempfile.TemporaryDirectory(dir=job.folder) as folder:
+        document = json.dumps(attrs.asdict(attrs.evolve(job, folder=folder)))
+        done = subprocess.run(
+            [sys.executable, str(TURN), name, str(MOST), document],
+            env=dict(environment(job)),
+            capture_output=True,
+            text=True,
+            timeout=MOST + 10,
+            check=False,
+        )
+    if done.returncode:
+        return Failure(reason(done.returncode, done.stderr))
+    facts: Facts = json.loads(done.stdout)
+    return facts
+
+
+def environment(job: Job) -> Iterator[tuple[str, str]]:
+    """No proxies, and the authority for those that look for it here."""
+    for name, value in os.environ.items():
+        if not name.lower().endswith("_proxy"):
+            yield name, value
+    if job.ca is not None:
+        yield "REQUESTS_CA_BUNDLE", job.ca
+        yield "SSL_CERT_FILE", job.ca
+
+
+def reason(code: int, errors: str) -> str:
+    if code < 0:
+        return f"took more than {MOST} s" if code == -14 else f"killed by {-code}"
+    lines = [line.strip(" |") for line in errors.splitlines()]
+    said = [line for line in lines if REASON.match(line)]
+    return [*lines[-1:], f"exit {code}"][0] if not said else said[-1]
+
+
+def record(output: str | None, name: str, job: Job, done: Facts) -> None:
+    if output is None:
+        return
+    case = {key: getattr(job, key) for key in ("direction", "size", "at_a_time")}
+    scheme = job.url.partition(":")[0]
+    line = {"contestant": name, "scheme": scheme, **case, **done}
+    with Path(output).open("a") as file:
+        print(json.dumps(line), file=file)

@@ -1,0 +1,111 @@
+"""The fast server in a process of its own, with what its clients need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import trustme
+from _job import SMALL, Direction, Job
+
+SERVER = Path(__file__).with_name("_fast_server.py")
+IN_MEMORY = Path("/dev/shm")
+
+
+@attrs.frozen
+class Service:
+    """
+    A server that runs.
+
+    Attributes:
+        url: Its base URL.
+
+        counts: Where it tells what it has done.
+
+        ca: The file of the authority that it is known by; None: without TLS.
+
+        folder: Of all files that the clients read and write.
+    """
+
+    url: str
+    counts: str
+    ca: str | None
+    folder: Path
+
+    def job(
+        self,
+        direction: Direction,
+        size: int,
+        *,
+        count: int,
+        at_a_time: int = 16,
+        seconds: float | None = None,
+    ) -> Job:
+        write_source(self.folder, SMALL)
+        write_source(self.folder, size)
+        return Job(
+            direction=direction,
+            size=size,
+            count=count,
+            at_a_time=at_a_time,
+            url=self.url,
+            counts=self.counts,
+            ca=self.ca,
+            folder=str(self.folder),
+            sources=str(self.folder),
+            seconds=seconds,
+        )
+
+
+def write_source(folder: Path, size: int) -> None:
+    source = folder / f"{size}.jpg"
+    if not source.exists():
+        source.write_bytes(b"\xff\xd8\xff\xe0" + bytes(size - 4))
+
+
+@contextmanager
+def service(*, tls: str | None = None, close: bool = False) -> Iterator[Service]:
+    """Run a server, with a version of TLS such as ``TLSv1_3`` or without it."""
+    with tempfile.TemporaryDirectory(dir=memory_disk()) as folder:
+        options = ["--close"] if close else []
+        if tls is not None:
+            options += ["--certificate", certificate(Path(folder)), "--tls", tls]
+        with running(options) as (port, counts):
+            yield Service(
+                url=f"{'https' if tls else 'http'}://127.0.0.1:{port}",
+                counts=f"http://127.0.0.1:{counts}/-/counts",
+                ca=f"{folder}/ca.pem" if tls else None,
+                folder=Path(folder),
+            )
+
+
+@contextmanager
+def running(options: list[str]) -> Iterator[list[str]]:
+    with subprocess.Popen(
+        [sys.executable, str(SERVER), *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()
+        finally:
+            process.terminate()
+
+
+def memory_disk() -> Path | None:
+    return IN_MEMORY if IN_MEMORY.is_dir() else None
+
+
+def certificate(folder: Path) -> str:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
+    return str(folder / "server.pem")

@@ -1,0 +1,70 @@
+"""Results as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+from _clients import BASELINE, OURS
+from _contest import Failure, Result, Score
+from rich.console import Console
+from rich.table import Table
+
+MISSING = "-"
+
+
+@attrs.frozen
+class Column:
+    """One fact of a score; the scores of all are there to compare it with."""
+
+    title: str
+    cell: Callable[[Score, Mapping[str, Score]], str]
+
+
+def over(score: Score, name: str, scores: Mapping[str, Score]) -> str:
+    other = scores.get(name)
+    return MISSING if other is None else f"{score.rate / other.rate:.2f}"
+
+
+def under(score: Score, name: str, scores: Mapping[str, Score]) -> str:
+    other = scores.get(name)
+    return MISSING if other is None else f"{other.rate / score.rate:.2f}"
+
+
+def known(form: str, fact: float | None) -> str:
+    return MISSING if fact is None else form.format(fact)
+
+
+RATE = Column("files/s", lambda score, _: f"{score.rate:,.0f}")
+MEGABYTES = Column("MB/s", lambda score, _: f"{score.rate * score.size / 1e6:,.0f}")
+RATIO = Column(f"to {BASELINE}", lambda score, all_: over(score, BASELINE, all_))
+OURS_TO_IT = Column("ours / it", lambda score, all_: under(score, OURS, all_))
+CPU = Column("CPU s/GB", lambda score, _: f"{score.cpu:.2f}")
+BUSY = Column("server busy", lambda score, _: f"{score.busy:.0%}")
+RESUMED = Column("resumed", lambda score, _: known("{:.0%}", score.resumed))
+GROWTH = Column("growth, KiB", lambda score, _: known("{:,.0f}", score.growth))
+
+
+def show(title: str, results: Mapping[str, Result], *columns: Column) -> None:
+    """Print a table, and below it why some are missing."""
+    console = Console(width=None)
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("")
+    for column in columns:
+        table.add_column(column.title, justify="right")
+    scores = {n: score for n, score in results.items() if isinstance(score, Score)}
+    for name in results:
+        cells = cells_of(scores.get(name), scores, columns)
+        table.add_row(name, *cells, style="bold" if name == OURS else None)
+    console.print(table)
+    for name, failure in results.items():
+        if isinstance(failure, Failure):
+            console.print(f"  {name}: {failure.reason}", markup=False, highlight=False)
+
+
+def cells_of(
+    score: Score | None, scores: Mapping[str, Score], columns: tuple[Column, ...]
+) -> list[str]:
+    if score is None:
+        return [MISSING for _ in columns]
+    return [column.cell(score, scores) for column in columns]

@@ -1,0 +1,50 @@
+"""
+How many files per second, and at what cost?
+
+Small and large files, downloaded and uploaded, with TLS and without, 16 at a time.
+
+    python benchmarks/rate.py --output results.jsonl
+    python benchmarks/rate.py --quick --only "ours; aiohttp, plain" --sizes 10KB
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import _options
+from _clients import CONTESTANTS
+from _contest import contest
+from _job import Direction
+from _service import Service, service
+from _table import BUSY, CPU, MEGABYTES, OURS_TO_IT, RATE, RATIO, show
+
+SIZES = [10_000, 300_000, 2_000_000, 20_000_000]
+DISK = 2_000_000_000  # bytes of files that one turn may write
+
+
+def ask(
+    args: argparse.Namespace, running: Service, direction: Direction, size: int
+) -> None:
+    job = running.job(direction, size, count=DISK // size, seconds=args.seconds)
+    names = _options.names(args, CONTESTANTS)
+    results = contest(_options.same(job, names), args.rounds, args.output)
+    tls = ", TLS" if running.ca else ""
+    title = f"{_options.spoken(size)} {direction}{tls}"
+    show(title, results, RATE, MEGABYTES, RATIO, OURS_TO_IT, CPU, BUSY)
+
+
+def main() -> None:
+    parser = _options.parser(__doc__, seconds=0.3, rounds=3)
+    parser.add_argument("--sizes", nargs="+", type=_options.size, default=SIZES)
+    parser.add_argument("--directions", nargs="+", default=["down", "up"])
+    parser.add_argument("--tls", nargs="+", default=["none", "TLSv1_3"])
+    args = _options.parse(parser)
+    for tls in args.tls:
+        with service(tls=None if tls == "none" else tls) as running:
+            for direction in args.directions:
+                for size in args.sizes:
+                    ask(args, running, direction, size)
+
+
+if __name__ == "__main__":
+    main()
