@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 MISSING = "-"
+WIDTH = 100  # where the output is no terminal
 
 
 @attrs.frozen
@@ -47,9 +48,9 @@ GROWTH = Column("growth, KiB", lambda score, _: known("{:,.0f}", score.growth))
 
 def show(title: str, results: Mapping[str, Result], *columns: Column) -> None:
     """Print a table, and below it why some are missing."""
-    console = Console(width=None)
+    console = Console(width=max(WIDTH, Console().width))
     table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for column in columns:
         table.add_column(column.title, justify="right")
     scores = {n: score for n, score in results.items() if isinstance(score, Score)}

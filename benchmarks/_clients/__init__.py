@@ -26,6 +26,13 @@ CONTESTANTS = {
     OURS: Contestant("ours"),
     "ours, uvloop": Contestant("ours", options={"use_uvloop": True}),
     "ours, trio": Contestant("ours", backend="trio"),
+    "httpx, naive": Contestant("httpx_naive"),
+    "httpx, well written": Contestant("httpx_well"),
+    "httpx over aiohttp": Contestant("httpx_aiohttp"),
+    "pyreqwest": Contestant("pyreqwest_own"),
     BASELINE: Contestant("aiohttp_plain"),
+    "aiohttp, tuned": Contestant("aiohttp_tuned"),
+    "wechatpy, threads": Contestant("wechatpy_threads"),
+    "curl -Z": Contestant("curl"),
     "raw sockets": Contestant("raw"),
 }

@@ -1,0 +1,23 @@
+"""httpx on aiohttp's connections (httpx-aiohttp), used with care."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import httpx
+from _job import Job
+from httpx_aiohttp import AiohttpTransport
+
+from ._streaming import transfer
+
+
+@asynccontextmanager
+async def opened(job: Job) -> AsyncIterator[Callable[[Job], Awaitable[None]]]:
+    limits = httpx.Limits(
+        max_connections=job.at_a_time, max_keepalive_connections=job.at_a_time
+    )
+    transport = AiohttpTransport(verify=job.trust() or True, limits=limits)
+    async with httpx.AsyncClient(transport=transport, timeout=30) as client:
+        yield partial(transfer, client)
