@@ -10,8 +10,9 @@ import httpx
 
 Write = Callable[[memoryview], object]
 
-# Buffered chunks that an abandoned body may still hold before it ends.
-_LEFTOVERS = 64
+# Chunks that an abandoned body may still hold before it ends: httpx receives
+# 64 KiB at a time, and the shortest chunk has 6 bytes.
+_LEFTOVERS = 64 * 1024 // 6
 
 
 class Body(Protocol):

@@ -38,7 +38,7 @@ async def open_path(path: _Path, file_io: FileIO, stack: AsyncExitStack) -> Loca
         OSError: It cannot be opened, or is a directory.
     """
     label = Label(base_name(path))
-    plain = _Plain(lambda: _open_plain(path), path)
+    plain = _Plain(lambda: os.open(path, _FLAGS), path)
     return await _located(plain, 0, label, file_io, stack)
 
 
@@ -127,6 +127,8 @@ class _Plain:
     def begin(self, start: int) -> bytes:
         self.fd = self._open()
         self.before = os.fstat(self.fd)
+        if self._path is not None:
+            _check_plain(self._path, self.before.st_mode)
         return pread(self.fd, FIRST, start)
 
     def check(self) -> None:
@@ -156,16 +158,6 @@ class _Plain:
 
 def _look(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _open_plain(path: _Path) -> int:
-    fd = os.open(path, _FLAGS)
-    try:
-        _check_plain(path, os.fstat(fd).st_mode)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
 
 
 def _check_plain(path: _Path, mode: int) -> None:

@@ -11,6 +11,8 @@ import json
 import re
 from typing import cast
 
+_DECODER = json.JSONDecoder(strict=False)
+
 _DIGITS = re.compile(r"-?[0-9]{1,10}")
 
 
@@ -25,7 +27,7 @@ def json_object(body: bytes, limit: int) -> dict[str, object] | None:
     if len(body) > limit:
         return None
     try:
-        parsed = json.loads(body.decode("utf-8-sig", "replace"), strict=False)
+        parsed = _DECODER.decode(body.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         # Not raised from here: the exception holds the whole document.
         return None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard
 
 import attrs
 import httpx
 
 
-@runtime_checkable
 class FileBody(Protocol):
     """
     A request body that is a part of an open file, with a few bytes around it.
@@ -50,6 +49,9 @@ class FileBody(Protocol):
         ...
 
 
+_OF_FILE_BODIES = ("head", "tail", "fileno", "offset", "size", "progress", "check")
+
+
 @attrs.frozen(eq=False)
 class Stream:
     """A request body that is neither known beforehand nor a file."""
@@ -69,10 +71,17 @@ def content_of(stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> Content:
     """
     if isinstance(stream, httpx.ByteStream):
         return b"".join(stream)
-    # Asking the protocol takes as long as half of a small exchange.
-    if hasattr(stream, "fileno") and isinstance(stream, FileBody):
+    if is_file_body(stream):
         return stream
     return stream_of(stream)
+
+
+def is_file_body(stream: object) -> TypeGuard[FileBody]:
+    """Tell whether *stream* is a `FileBody`."""
+    # To ask a protocol at run time takes as long as half of a small exchange.
+    return hasattr(stream, "fileno") and all(
+        hasattr(stream, name) for name in _OF_FILE_BODIES
+    )
 
 
 def stream_of(stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> Stream:

@@ -18,6 +18,8 @@ SMALL = 64 * 1024
 
 _AT_ONCE = 1024 * 1024
 
+_COPIED = 256 * 1024
+
 
 class Answered(Exception):
     """The server has answered, and does not want the rest of the request."""
@@ -33,11 +35,13 @@ class Sender:
     waiting for it.
 
     Attributes:
+        buffer: Nobody else uses it between two waits.
+
         early: The beginning of the reply, as far as it came by now.
     """
 
     connection: Connection
-    _buffer: memoryview
+    buffer: memoryview
     _timeout: float | None
     _max_head: int
     early: bytes = attrs.field(default=b"", init=False, repr=False)
@@ -59,6 +63,16 @@ class Sender:
                 await self._room()
             await connection.breathe()
 
+    async def send_some(self, data: memoryview) -> int:
+        """Send what there is room for, wait for more, and return how much it was."""
+        sent = 0
+        while sent < len(data) and (count := self.connection.try_send(data[sent:])):
+            sent += count
+        if sent < len(data):
+            await self._room()
+        await self.connection.breathe()
+        return sent
+
     async def send_file(self, fd: int, offset: int, size: int) -> int:
         """Send at most *size* bytes of a file from *offset*; return how many."""
         connection = self.connection
@@ -74,10 +88,10 @@ class Sender:
             self._listen()
 
     def _listen(self) -> None:
-        count = self.connection.try_receive_into(self._buffer)
+        count = self.connection.try_receive_into(self.buffer)
         if count is None:
             return
-        self.early += self._buffer[:count]
+        self.early += self.buffer[:count]
         status = final_status(self.early)
         if not count or (status is not None and status >= 300):
             raise Answered
@@ -155,15 +169,13 @@ async def _send_descriptor(sender: Sender, head: bytes, body: FileBody) -> int:
 
 
 async def _send_copied(sender: Sender, body: FileBody, sent: int) -> None:
-    if sent == body.size:
-        return
-    buffer = memoryview(bytearray(min(body.size - sent, SMALL)))
+    """Send by a buffer that is shared, and so is filled anew after each wait."""
     while sent < body.size:
-        part = buffer[: body.size - sent]
+        part = sender.buffer[: min(body.size - sent, _COPIED)]
         _read_into(body, part, sent)
-        await sender.send(part)
-        await sender.connection.breathe()
-        sent += len(part)
+        # What there was no room for is read again, and no less of it offered:
+        # TLS insists on that.
+        sent += await sender.send_some(part)
         _report(body, sent)
 
 

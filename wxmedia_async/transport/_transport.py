@@ -17,7 +17,7 @@ from ._pool import Place, Pool
 from ._request import Outgoing, Writer
 from ._tls import Sessions
 
-_BUFFER = 256 * 1024
+_BUFFER = 1024 * 1024
 
 
 class SocketTransport(httpx.AsyncBaseTransport):
