@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -131,11 +132,11 @@ def environment(job: Job) -> Iterator[tuple[str, str]]:
 
 
 def reason(code: int, errors: str) -> str:
-    if code < 0:
-        return f"took more than {MOST} s" if code == -14 else f"killed by {-code}"
-    lines = [line.strip(" |") for line in errors.splitlines()]
-    said = [line for line in lines if REASON.match(line)]
-    return [*lines[-1:], f"exit {code}"][0] if not said else said[-1]
+    if code == -signal.SIGALRM:
+        return f"took more than {MOST} s"
+    lines = [line.strip(" |") for line in errors.splitlines() if line.strip()]
+    said = [line for line in lines if REASON.match(line)] or lines
+    return said[-1] if code > 0 and said else f"exit {code}; {' / '.join(lines[:4])}"
 
 
 def record(output: str | None, name: str, job: Job, done: Facts) -> None:

@@ -139,6 +139,9 @@ def main() -> None:
         backend=contestant.backend,
         backend_options=dict(contestant.options),
     )
+    sys.stdout.flush()
+    # Threads of pyreqwest's that still end would abort an interpreter that ends.
+    os._exit(0)
 
 
 if __name__ == "__main__":

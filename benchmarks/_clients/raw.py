@@ -41,11 +41,13 @@ class Lane:
     session: ssl.SSLSession | None = None
 
     def wait(self, event: int) -> Steps:
-        assert self.socket is not None
-        if event != self.event:
+        self.watch(event)
+        yield
+
+    def watch(self, event: int) -> None:
+        if self.socket is not None and event != self.event:
             self.epoll.modify(self.socket.fileno(), event)
             self.event = event
-        yield
 
     def connected(self) -> Generator[None, None, socket.socket]:
         if self.socket is not None:
@@ -100,19 +102,20 @@ async def opened(job: Job) -> AsyncIterator[Callable[[Job], Awaitable[None]]]:
 async def transfer(lanes: list[Lane], job: Job) -> None:
     work = {"down": download, "up": upload}[job.direction]
     numbers = iter(range(job.count))
-    running = 0
+    epoll, by_number = lanes[0].epoll, lanes[0].lanes
     for lane in lanes:
         lane.steps = work(lane, job, numbers)
-        running += proceeds(lane)
-    while running:
-        for number, _ in lanes[0].epoll.poll():
-            running -= not proceeds(lanes[0].lanes[number])
+        proceed(lane)
+    while any(lane.steps for lane in lanes):
+        for number, _ in epoll.poll():
+            proceed(by_number[number])
 
 
-def proceeds(lane: Lane) -> bool:
-    """Go on until it waits; whether it does, or is done."""
-    assert lane.steps is not None
-    return next(lane.steps, lane) is None
+def proceed(lane: Lane) -> None:
+    """Go on until it waits, or is done."""
+    if lane.steps is not None and next(lane.steps, lane) is lane:
+        lane.steps = None
+        lane.watch(IN)
 
 
 def download(lane: Lane, job: Job, numbers: Iterator[int]) -> Steps:
@@ -197,7 +200,6 @@ def send_file(lane: Lane, connection: socket.socket, file: int, size: int) -> St
             sent += os.sendfile(connection.fileno(), file, sent, size - sent)
         except BlockingIOError:
             yield from lane.wait(OUT)
-    yield from ()
 
 
 def send(lane: Lane, connection: socket.socket, data: bytes) -> Steps:
