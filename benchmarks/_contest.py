@@ -24,10 +24,18 @@ Facts = dict[str, float]
 
 
 @attrs.frozen
+class Entry:
+    """What one contestant is to do."""
+
+    contestant: str
+    job: Job
+
+
+@attrs.frozen
 class Score:
     """What a contestant's turns took, each the median."""
 
-    size: int
+    entry: Entry
     turns: tuple[Facts, ...]
 
     @property
@@ -39,7 +47,8 @@ class Score:
     def cpu(self) -> float:
         """Seconds of the client's processor for each GB."""
         return self._median(
-            turn["cpu"] / (turn["count"] * self.size) * 1e9 for turn in self.turns
+            turn["cpu"] / (turn["count"] * self.entry.job.size) * 1e9
+            for turn in self.turns
         )
 
     @property
@@ -73,38 +82,44 @@ class Failure:
 Result = Score | Failure
 
 
+def entries(names: Iterable[str], job: Job) -> dict[str, Entry]:
+    """All of them for the same job."""
+    return {name: Entry(name, job) for name in names}
+
+
 def contest(
-    jobs: Mapping[str, Job], rounds: int, output: str | None = None
+    taking_part: Mapping[str, Entry], rounds: int, output: str | None = None
 ) -> dict[str, Result]:
     """
     Let contestants do their jobs, round by round.
 
     Args:
-        jobs: By the names of the contestants.
+        taking_part: By what they are called in the results.
 
         rounds: How many turns each has.
 
         output: A file to which each turn is appended, as a line of JSON.
     """
-    turns: dict[str, list[Facts]] = {name: [] for name in jobs}
-    failures: dict[str, Result] = {}
+    turns: dict[str, list[Facts]] = {label: [] for label in taking_part}
+    failures: dict[str, Failure] = {}
     for _ in range(rounds):
-        for name, job in jobs.items():
-            if name in failures:
+        for label, entry in taking_part.items():
+            if label in failures:
                 continue
-            done = turn(name, job)
+            done = turn(entry)
             if isinstance(done, Failure):
-                failures[name] = done
+                failures[label] = done
                 continue
-            turns[name].append(done)
-            record(output, name, job, done)
+            turns[label].append(done)
+            record(output, entry, done)
     return {
-        name: failures.get(name) or Score(job.size, tuple(turns[name]))
-        for name, job in jobs.items()
+        label: failures.get(label) or Score(entry, tuple(turns[label]))
+        for label, entry in taking_part.items()
     }
 
 
-def turn(name: str, job: Job) -> Facts | Failure:
+def turn(entry: Entry) -> Facts | Failure:
+    name, job = entry.contestant, entry.job
     with tempfile.TemporaryDirectory(dir=job.folder) as folder:
         document = json.dumps(attrs.asdict(attrs.evolve(job, folder=folder)))
         done = subprocess.run(
@@ -139,11 +154,11 @@ def reason(code: int, errors: str) -> str:
     return said[-1] if code > 0 and said else f"exit {code}; {' / '.join(lines[:4])}"
 
 
-def record(output: str | None, name: str, job: Job, done: Facts) -> None:
+def record(output: str | None, entry: Entry, done: Facts) -> None:
     if output is None:
         return
+    job, name = entry.job, entry.contestant
     case = {key: getattr(job, key) for key in ("direction", "size", "at_a_time")}
-    scheme = job.url.partition(":")[0]
-    line = {"contestant": name, "scheme": scheme, **case, **done}
+    line = {"contestant": name, "service": job.service, **case, **done}
     with Path(output).open("a") as file:
         print(json.dumps(line), file=file)

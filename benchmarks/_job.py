@@ -28,7 +28,11 @@ class Job:
 
         at_a_time: How many of them in flight.
 
+        batches: How often all of it is done.
+
         url: Where the service is.
+
+        service: What is special about it, in words.
 
         counts: Where the server tells what it has done.
 
@@ -46,11 +50,13 @@ class Job:
     count: int
     at_a_time: int
     url: str
+    service: str
     counts: str
     ca: str | None
     folder: str
     sources: str
     seconds: float | None = None
+    batches: int = 1
 
     @property
     def source(self) -> Path:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from _clients import CONTESTANTS
-from _job import Job
 
+TLS = ["none", "TLSv1_3"]
 UNITS = {"KB": 1000, "MB": 1_000_000}
 
 
@@ -42,9 +42,8 @@ def names(args: argparse.Namespace, contestants: Iterable[str]) -> list[str]:
     return asked
 
 
-def same(job: Job, taking_part: Iterable[str]) -> Mapping[str, Job]:
-    """The same job for all."""
-    return dict.fromkeys(taking_part, job)
+def version(tls: str) -> str | None:
+    return None if tls == "none" else tls
 
 
 def size(text: str) -> int:

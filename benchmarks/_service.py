@@ -25,6 +25,8 @@ class Service:
     Attributes:
         url: Its base URL.
 
+        kind: What is special about it, in words.
+
         counts: Where it tells what it has done.
 
         ca: The file of the authority that it is known by; None: without TLS.
@@ -33,6 +35,7 @@ class Service:
     """
 
     url: str
+    kind: str
     counts: str
     ca: str | None
     folder: Path
@@ -45,6 +48,7 @@ class Service:
         count: int,
         at_a_time: int = 16,
         seconds: float | None = None,
+        batches: int = 1,
     ) -> Job:
         write_source(self.folder, SMALL)
         write_source(self.folder, size)
@@ -54,11 +58,13 @@ class Service:
             count=count,
             at_a_time=at_a_time,
             url=self.url,
+            service=self.kind,
             counts=self.counts,
             ca=self.ca,
             folder=str(self.folder),
             sources=str(self.folder),
             seconds=seconds,
+            batches=batches,
         )
 
 
@@ -78,6 +84,7 @@ def service(*, tls: str | None = None, close: bool = False) -> Iterator[Service]
         with running(options) as (port, counts):
             yield Service(
                 url=f"{'https' if tls else 'http'}://127.0.0.1:{port}",
+                kind=f"{tls or 'plain'}{', closes' if close else ''}",
                 counts=f"http://127.0.0.1:{counts}/-/counts",
                 ca=f"{folder}/ca.pem" if tls else None,
                 folder=Path(folder),

@@ -22,14 +22,12 @@ class Column:
     cell: Callable[[Score, Mapping[str, Score]], str]
 
 
-def over(score: Score, name: str, scores: Mapping[str, Score]) -> str:
-    other = scores.get(name)
-    return MISSING if other is None else f"{score.rate / other.rate:.2f}"
+def ratio(over: float | None, under: float | None) -> str:
+    return MISSING if not over or not under else f"{over / under:.2f}"
 
 
-def under(score: Score, name: str, scores: Mapping[str, Score]) -> str:
-    other = scores.get(name)
-    return MISSING if other is None else f"{other.rate / score.rate:.2f}"
+def rate(scores: Mapping[str, Score], label: str) -> float | None:
+    return scores[label].rate if label in scores else None
 
 
 def known(form: str, fact: float | None) -> str:
@@ -37,9 +35,13 @@ def known(form: str, fact: float | None) -> str:
 
 
 RATE = Column("files/s", lambda score, _: f"{score.rate:,.0f}")
-MEGABYTES = Column("MB/s", lambda score, _: f"{score.rate * score.size / 1e6:,.0f}")
-RATIO = Column(f"to {BASELINE}", lambda score, all_: over(score, BASELINE, all_))
-OURS_TO_IT = Column("ours / it", lambda score, all_: under(score, OURS, all_))
+MEGABYTES = Column(
+    "MB/s", lambda score, _: f"{score.rate * score.entry.job.size / 1e6:,.0f}"
+)
+RATIO = Column(
+    f"to {BASELINE}", lambda one, all_: ratio(one.rate, rate(all_, BASELINE))
+)
+OURS_TO_IT = Column("ours / it", lambda one, all_: ratio(rate(all_, OURS), one.rate))
 CPU = Column("CPU s/GB", lambda score, _: f"{score.cpu:.2f}")
 BUSY = Column("server busy", lambda score, _: f"{score.busy:.0%}")
 RESUMED = Column("resumed", lambda score, _: known("{:.0%}", score.resumed))

@@ -38,13 +38,13 @@ async def take_turn(module: str, job: Job) -> None:
 
 async def rehearse(transfer: Transfer, job: Job) -> float:
     """Do a job that does not count; the seconds that it took."""
-    folder = tempfile.mkdtemp(dir=Path(job.folder).parent)
+    own = in_own_folder(job)
     try:
         started = time.perf_counter()
-        await transfer(attrs.evolve(job, folder=folder))
+        await transfer(own)
         return time.perf_counter() - started
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(own.folder)
 
 
 async def scaled(transfer: Transfer, job: Job) -> Job:
@@ -62,21 +62,27 @@ async def scaled(transfer: Transfer, job: Job) -> Job:
 
 
 async def measure(transfer: Transfer, job: Job) -> dict[str, float | None]:
+    batches = [in_own_folder(job) for _ in range(job.batches)]
     forget_peak()
     peak_before, cpu_before, server_before = peak(), cpu(), counts(job)
     started = time.perf_counter()
-    await transfer(job)
+    for batch in batches:
+        await transfer(batch)
     seconds = time.perf_counter() - started
     cpu_after, server_after = cpu(), counts(job)
     server = {name: server_after[name] - server_before[name] for name in server_after}
-    check(job, server)
+    check(batches, server)
     return {
-        "count": job.count,
+        "count": job.count * job.batches,
         "seconds": seconds,
         "cpu": cpu_after - cpu_before,
         "growth": None if has_children() else peak() - peak_before,
         **{f"server_{name}": fact for name, fact in server.items()},
     }
+
+
+def in_own_folder(job: Job) -> Job:
+    return attrs.evolve(job, folder=tempfile.mkdtemp(dir=job.folder))
 
 
 def cpu() -> float:
@@ -106,19 +112,24 @@ def counts(job: Job) -> Facts:
         return json.load(reply)
 
 
-def check(job: Job, server: Facts) -> None:
-    if job.direction == "up":
-        check_uploads(job, server)
-        return
-    sizes = [entry.stat().st_size for entry in os.scandir(job.folder)]
-    if sizes != [job.size] * job.count:
-        raise SystemExit(f"{len(sizes)} files, not all whole, of {job.count}")
+def check(batches: list[Job], server: Facts) -> None:
+    """Whether every file arrived, and whole."""
+    check_arrived = {"down": check_files, "up": check_uploads}
+    check_arrived[batches[0].direction](batches, server)
 
 
-def check_uploads(job: Job, server: Facts) -> None:
-    envelope = server["received"] / job.count - job.size
-    if server["uploads"] != job.count or not 0 < envelope < 1024:
-        raise SystemExit(f"{server['uploads']} uploads, not all whole, of {job.count}")
+def check_files(batches: list[Job], _: Facts) -> None:
+    for job in batches:
+        sizes = [entry.stat().st_size for entry in os.scandir(job.folder)]
+        if sizes != [job.size] * job.count:
+            raise SystemExit(f"{len(sizes)} files, not all whole, of {job.count}")
+
+
+def check_uploads(batches: list[Job], server: Facts) -> None:
+    count = sum(job.count for job in batches)
+    envelope = server["received"] / count - batches[0].size
+    if server["uploads"] != count or not 0 < envelope < 1024:
+        raise SystemExit(f"{server['uploads']} uploads, not all whole, of {count}")
 
 
 def allow_many_files() -> None:

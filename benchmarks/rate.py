@@ -13,7 +13,7 @@ import argparse
 
 import _options
 from _clients import CONTESTANTS
-from _contest import contest
+from _contest import contest, entries
 from _job import Direction
 from _service import Service, service
 from _table import BUSY, CPU, MEGABYTES, OURS_TO_IT, RATE, RATIO, show
@@ -27,9 +27,8 @@ def ask(
 ) -> None:
     job = running.job(direction, size, count=DISK // size, seconds=args.seconds)
     names = _options.names(args, CONTESTANTS)
-    results = contest(_options.same(job, names), args.rounds, args.output)
-    tls = ", TLS" if running.ca else ""
-    title = f"{_options.spoken(size)} {direction}{tls}"
+    results = contest(entries(names, job), args.rounds, args.output)
+    title = f"{_options.spoken(size)} {direction}, {running.kind}"
     show(title, results, RATE, MEGABYTES, RATIO, OURS_TO_IT, CPU, BUSY)
 
 
@@ -37,10 +36,10 @@ def main() -> None:
     parser = _options.parser(__doc__, seconds=0.3, rounds=3)
     parser.add_argument("--sizes", nargs="+", type=_options.size, default=SIZES)
     parser.add_argument("--directions", nargs="+", default=["down", "up"])
-    parser.add_argument("--tls", nargs="+", default=["none", "TLSv1_3"])
+    parser.add_argument("--tls", nargs="+", default=_options.TLS)
     args = _options.parse(parser)
     for tls in args.tls:
-        with service(tls=None if tls == "none" else tls) as running:
+        with service(tls=_options.version(tls)) as running:
             for direction in args.directions:
                 for size in args.sizes:
                     ask(args, running, direction, size)
