@@ -12,6 +12,17 @@ nox.options.sessions = ["lint", "typing", "tests"]
 
 PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
 NEWEST = PYTHONS[-1]
+QUESTIONS = [
+    "rate",
+    "concurrency",
+    "closing",
+    "queued",
+    "cpu",
+    "growth",
+    "memory",
+    "lazy_items",
+    "adaptive",
+]
 
 
 @nox.session
@@ -50,10 +61,11 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
-def benchmark(session: nox.Session) -> None:
-    """One benchmark, by its file: nox -s benchmark -- benchmarks/NAME.py."""
-    session.install("-e", ".[test]")
-    session.run("python", *session.posargs)
+@nox.parametrize("question", QUESTIONS, ids=QUESTIONS)
+def benchmark(session: nox.Session, question: str) -> None:
+    """One question about speed or memory: nox -s "benchmark(rate)" -- --quick."""
+    session.install("-e", ".[benchmark]")
+    session.run("python", f"benchmarks/{question}.py", *session.posargs)
 
 
 @nox.session

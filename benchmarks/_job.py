@@ -42,6 +42,9 @@ class Job:
 
         sources: The folder of the files to upload.
 
+        rehearsed: How many small files come first, outside the clock; None: as
+            many as there are in flight, so that all connections are open.
+
         seconds: About how long the work may take, for count to follow from it.
     """
 
@@ -57,6 +60,7 @@ class Job:
     sources: str
     seconds: float | None = None
     batches: int = 1
+    rehearsed: int | None = None
 
     @property
     def source(self) -> Path:

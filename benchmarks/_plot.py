@@ -30,7 +30,8 @@ def draw(file: str, panels: Mapping[str, Lines]) -> None:
         # Text stays text: small, and in the reader's own typeface.
         "svg.fonttype": "none",
         "svg.hashsalt": "rate",
-        "font.family": "sans-serif",
+        "font.family": ["sans-serif"],
+        "font.sans-serif": ["DejaVu Sans"],
         "font.size": 9,
         **dict.fromkeys(GREYED, GREY),
     }
@@ -53,11 +54,12 @@ def draw(file: str, panels: Mapping[str, Lines]) -> None:
 def panel(axes: Axes, title: str, lines: Lines) -> None:
     axes.patch.set_alpha(0)
     for (name, points), colour in zip(lines.items(), COLOURS * 2, strict=False):
-        axes.plot(*zip(*points, strict=True), "o-", label=name, color=colour, ms=3)
+        axes.plot(*zip(*points, strict=True), label=name, color=colour)
     ticks = sorted({x for points in lines.values() for x, _ in points})
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
+    axes.locator_params(axis="y", nbins=4)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_title(f"{title} per second", fontsize=9)

@@ -49,6 +49,7 @@ class Service:
         at_a_time: int = 16,
         seconds: float | None = None,
         batches: int = 1,
+        rehearsed: int | None = None,
     ) -> Job:
         write_source(self.folder, SMALL)
         write_source(self.folder, size)
@@ -65,6 +66,7 @@ class Service:
             sources=str(self.folder),
             seconds=seconds,
             batches=batches,
+            rehearsed=rehearsed,
         )
 
 

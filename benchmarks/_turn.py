@@ -32,7 +32,8 @@ Facts = dict[str, float]
 async def take_turn(module: str, job: Job) -> None:
     client = importlib.import_module(f"_clients.{module}")
     async with client.opened(job) as transfer:
-        await rehearse(transfer, attrs.evolve(job, size=SMALL, count=job.at_a_time))
+        few = job.rehearsed or job.at_a_time
+        await rehearse(transfer, attrs.evolve(job, size=SMALL, count=few))
         print(json.dumps(await measure(transfer, await scaled(transfer, job))))
 
 
@@ -64,7 +65,8 @@ async def scaled(transfer: Transfer, job: Job) -> Job:
 async def measure(transfer: Transfer, job: Job) -> dict[str, float | None]:
     batches = [in_own_folder(job) for _ in range(job.batches)]
     forget_peak()
-    peak_before, cpu_before, server_before = peak(), cpu(), counts(job)
+    peak_before, others = peak(), used(resource.RUSAGE_CHILDREN)
+    cpu_before, server_before = cpu(), counts(job)
     started = time.perf_counter()
     for batch in batches:
         await transfer(batch)
@@ -72,11 +74,13 @@ async def measure(transfer: Transfer, job: Job) -> dict[str, float | None]:
     cpu_after, server_after = cpu(), counts(job)
     server = {name: server_after[name] - server_before[name] for name in server_after}
     check(batches, server)
+    # The memory of another process is not seen.
+    alone = used(resource.RUSAGE_CHILDREN) == others
     return {
         "count": job.count * job.batches,
         "seconds": seconds,
         "cpu": cpu_after - cpu_before,
-        "growth": None if has_children() else peak() - peak_before,
+        "growth": peak() - peak_before if alone else None,
         **{f"server_{name}": fact for name, fact in server.items()},
     }
 
@@ -87,12 +91,12 @@ def in_own_folder(job: Job) -> Job:
 
 def cpu() -> float:
     """Seconds that this process has used, with those that it started."""
-    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return used(resource.RUSAGE_SELF) + used(resource.RUSAGE_CHILDREN)
 
 
-def has_children() -> bool:
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0
+def used(who: int) -> float:
+    usage = resource.getrusage(who)
+    return usage.ru_utime + usage.ru_stime
 
 
 # Not ru_maxrss, which begins with the peak of the process that started this one.

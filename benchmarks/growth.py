@@ -2,8 +2,8 @@
 How much memory do transfers in flight take?
 
 First each client with 64 large files in flight, then ours with more and more of them.
-What grows is the process, from just before its first transfer to the peak; curl is
-missing, as it is another process.
+What grows is the process, from the end of one small transfer to the peak, so that
+connections count. curl is missing, as it is another process.
 
     python benchmarks/growth.py
 """
@@ -37,7 +37,9 @@ PER_TRANSFER = Column("KiB per transfer", lambda score, _: per_transfer(score))
 def all_clients(args: argparse.Namespace, running: Service) -> None:
     names = _options.names(args, [name for name in CONTESTANTS if name != "curl -Z"])
     for direction in DIRECTIONS:
-        job = running.job(direction, args.size, count=IN_FLIGHT, at_a_time=IN_FLIGHT)
+        job = running.job(
+            direction, args.size, count=IN_FLIGHT, at_a_time=IN_FLIGHT, rehearsed=1
+        )
         results = contest(entries(names, job), args.rounds, args.output)
         size = _options.spoken(args.size)
         title = f"{IN_FLIGHT} times {size} {direction}, {running.kind}"
@@ -50,7 +52,11 @@ def ours_with_more(args: argparse.Namespace, running: Service) -> None:
             f"{OURS}, {at_a_time} at a time": Entry(
                 OURS,
                 running.job(
-                    direction, MEDIUM, count=2 * at_a_time, at_a_time=at_a_time
+                    direction,
+                    MEDIUM,
+                    count=2 * at_a_time,
+                    at_a_time=at_a_time,
+                    rehearsed=1,
                 ),
             )
             for at_a_time in args.at_a_time
