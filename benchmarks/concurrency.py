@@ -60,7 +60,8 @@ def lines(found: Found) -> dict[str, Sequence[tuple[int, float]]]:
     for at_a_time, results in found.items():
         for name, result in results.items():
             if isinstance(result, Score):
-                made.setdefault(name, []).append((at_a_time, result.rate))
+                label = name.replace(OURS, "wxmedia_async")
+                made.setdefault(label, []).append((at_a_time, result.rate))
     return dict(made)
 
 

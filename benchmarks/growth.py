@@ -67,7 +67,7 @@ def ours_with_more(args: argparse.Namespace, running: Service) -> None:
 
 
 def main() -> None:
-    parser = _options.parser(__doc__, seconds=0, rounds=3)
+    parser = _options.parser(__doc__, seconds=0, rounds=2)
     parser.add_argument("--size", type=_options.size, default=LARGE)
     parser.add_argument("--at-a-time", nargs="+", type=int, default=[16, 64, 256])
     parser.add_argument("--tls", nargs="+", default=_options.TLS)

@@ -33,7 +33,7 @@ def ask(
 
 
 def main() -> None:
-    parser = _options.parser(__doc__, seconds=0.3, rounds=3)
+    parser = _options.parser(__doc__, seconds=0.2, rounds=3)
     parser.add_argument("--sizes", nargs="+", type=_options.size, default=SIZES)
     parser.add_argument("--directions", nargs="+", default=["down", "up"])
     parser.add_argument("--tls", nargs="+", default=_options.TLS)
