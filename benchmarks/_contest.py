@@ -41,12 +41,12 @@ class Score:
     @property
     def rate(self) -> float:
         """Files per second."""
-        return self._median(turn["count"] / turn["seconds"] for turn in self.turns)
+        return statistics.median(turn["count"] / turn["seconds"] for turn in self.turns)
 
     @property
     def cpu(self) -> float:
         """Seconds of the client's processor for each GB."""
-        return self._median(
+        return statistics.median(
             turn["cpu"] / (turn["count"] * self.entry.job.size) * 1e9
             for turn in self.turns
         )
@@ -54,13 +54,15 @@ class Score:
     @property
     def busy(self) -> float:
         """The share of the time that the server was at work."""
-        return self._median(turn["server_cpu"] / turn["seconds"] for turn in self.turns)
+        return statistics.median(
+            turn["server_cpu"] / turn["seconds"] for turn in self.turns
+        )
 
     @property
     def growth(self) -> float | None:
         """Of memory, in KiB."""
         known = [turn["growth"] for turn in self.turns if turn["growth"] is not None]
-        return self._median(known) if known else None
+        return statistics.median(known) if known else None
 
     @property
     def resumed(self) -> float | None:
@@ -69,9 +71,6 @@ class Score:
         return (
             sum(turn["server_resumed"] for turn in self.turns) / made if made else None
         )
-
-    def _median(self, facts: Iterable[float]) -> float:
-        return statistics.median(facts)
 
 
 @attrs.frozen

@@ -62,13 +62,11 @@ class Connection:
     ended: bool = False
 
 
-def head(length: int, connection: bytes, more: bytes = b"", status: int = 200) -> bytes:
-    return b"HTTP/1.1 %d OK\r\nConnection: %s\r\n%sContent-Length: %d\r\n\r\n" % (
-        status,
-        connection,
-        more,
-        length,
-    )
+def head(
+    length: int, connection: bytes, more: bytes = b"", status: bytes = b"200 OK"
+) -> bytes:
+    form = b"HTTP/1.1 %s\r\nConnection: %s\r\n%sContent-Length: %d\r\n\r\n"
+    return form % (status, connection, more, length)
 
 
 @functools.cache
@@ -192,7 +190,9 @@ class Server:
     def _take(self, connection: Connection, asked: bytes, rest: int) -> None:
         length = LENGTH.search(asked)
         if length is None:
-            self._reply(connection, head(0, b"close", status=412))
+            self._reply(
+                connection, head(0, b"close", status=b"412 Precondition Failed")
+            )
             return
         if CONTINUE.search(asked):
             connection.socket.send(b"HTTP/1.1 100 Continue\r\n\r\n")

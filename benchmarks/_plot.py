@@ -26,7 +26,7 @@ def draw(file: str, panels: Mapping[str, Lines]) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    style = {
+    style: dict[str, object] = {
         # Text stays text: small, and in the reader's own typeface.
         "svg.fonttype": "none",
         "svg.hashsalt": "rate",

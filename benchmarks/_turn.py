@@ -113,7 +113,8 @@ def forget_peak() -> None:
 def counts(job: Job) -> Facts:
     """What the server has done so far."""
     with urllib.request.urlopen(job.counts, timeout=10) as reply:
-        return json.load(reply)
+        facts: Facts = json.load(reply)
+    return facts
 
 
 def check(batches: list[Job], server: Facts) -> None:
