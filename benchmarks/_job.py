@@ -42,8 +42,8 @@ class Job:
 
         sources: The folder of the files to upload.
 
-        rehearsed: How many small files come first, outside the clock; None: as
-            many as there are in flight, so that all connections are open.
+        rehearsed: How many small files come first, outside the clock; None:
+            twice as many as are in flight, so that all connections are open.
 
         seconds: About how long the work may take, for count to follow from it.
     """

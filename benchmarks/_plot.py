@@ -11,13 +11,6 @@ if TYPE_CHECKING:
 Lines = Mapping[str, Sequence[tuple[int, float]]]
 
 GREY = "#808080"  # is read on white and on black
-GREYED = [
-    "text.color",
-    "axes.labelcolor",
-    "axes.edgecolor",
-    "xtick.color",
-    "ytick.color",
-]
 COLOURS = ["#e8590c", "#f59f00", "#1c7ed6", "#22b8cf", "#868e96", "#37b24d"]
 
 
@@ -26,16 +19,21 @@ def draw(file: str, panels: Mapping[str, Lines]) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    style: dict[str, object] = {
-        # Text stays text: small, and in the reader's own typeface.
-        "svg.fonttype": "none",
-        "svg.hashsalt": "rate",
-        "font.family": ["sans-serif"],
-        "font.sans-serif": ["DejaVu Sans"],
-        "font.size": 9,
-        **dict.fromkeys(GREYED, GREY),
-    }
-    with mpl.rc_context(style):
+    with mpl.rc_context(
+        {
+            # Text stays text: small, and in the reader's own typeface.
+            "svg.fonttype": "none",
+            "svg.hashsalt": "rate",
+            "font.family": ["sans-serif"],
+            "font.sans-serif": ["DejaVu Sans"],
+            "font.size": 9,
+            "text.color": GREY,
+            "axes.labelcolor": GREY,
+            "axes.edgecolor": GREY,
+            "xtick.color": GREY,
+            "ytick.color": GREY,
+        }
+    ):
         figure = Figure(figsize=(8, 2.6 * -(-len(panels) // 2) + 0.5))
         figure.patch.set_alpha(0)
         grid = figure.subplots(-(-len(panels) // 2), 2, squeeze=False)

@@ -32,7 +32,7 @@ Facts = dict[str, float]
 async def take_turn(module: str, job: Job) -> None:
     client = importlib.import_module(f"_clients.{module}")
     async with client.opened(job) as transfer:
-        few = job.rehearsed or job.at_a_time
+        few = job.rehearsed or 2 * job.at_a_time
         await rehearse(transfer, attrs.evolve(job, size=SMALL, count=few))
         print(json.dumps(await measure(transfer, await scaled(transfer, job))))
 
@@ -55,7 +55,7 @@ async def scaled(transfer: Transfer, job: Job) -> Job:
     count, seconds = min(job.count, job.at_a_time), 0.0
     while True:
         seconds = await rehearse(transfer, attrs.evolve(job, count=count))
-        if seconds > job.seconds / 5 or count == job.count:
+        if seconds > job.seconds / 3 or count == job.count:
             break
         count = min(4 * count, job.count)
     fitting = round(count * job.seconds / seconds)
