@@ -28,7 +28,7 @@ on_asyncio = pytest.mark.parametrize(
 
 
 async def save(final: Path) -> None:
-    async with open_part(final, file_io="thread") as part:
+    async with open_part(str(final), file_io="thread") as part:
         await part.write(CONTENT)
         await part.write_at(0, CONTENT)
         await part.restart()

@@ -70,7 +70,7 @@ class Folder(RuleBasedStateMachine):
 
     async def enter(self) -> None:
         stack = AsyncExitStack()
-        opening = open_part(self.final, file_io="inline")
+        opening = open_part(str(self.final), file_io="inline")
         self.open.append(Writer(stack, await stack.enter_async_context(opening)))
 
     @rule(writer=writers, chunk=st.binary(max_size=3))

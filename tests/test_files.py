@@ -38,7 +38,7 @@ async def save(
     overwrite: bool = False,
     before_publishing: Callable[[Part], object] = lambda _: None,
 ) -> None:
-    async with open_part(final, file_io=file_io) as part:
+    async with open_part(str(final), file_io=file_io) as part:
         for chunk in chunks:
             await part.write(chunk)
         before_publishing(part)
@@ -61,14 +61,14 @@ def test_a_folder_that_exists_is_a_folder(tmp_path: Path) -> None:
     for to in (tmp_path, str(tmp_path), f"{tmp_path}/"):
         target = resolve_target(to, overwrite=False)
 
-        assert target == Target(folder=tmp_path, path=None)
+        assert target == Target(folder=str(tmp_path), path=None)
 
 
 def test_a_str_that_ends_in_a_separator_is_a_folder(tmp_path: Path) -> None:
     """A folder to be made is a str that ends in a separator; nothing is made yet."""
     target = resolve_target(f"{tmp_path}/new/deep/", overwrite=False)
 
-    assert target == Target(folder=tmp_path / "new" / "deep", path=None)
+    assert target == Target(folder=str(tmp_path / "new" / "deep"), path=None)
     assert names(tmp_path) == []
 
 
@@ -76,7 +76,7 @@ def test_anything_else_is_a_file(tmp_path: Path) -> None:
     """A path without a trailing separator, where no folder is, is a file."""
     target = resolve_target(tmp_path / "cat.jpg", overwrite=False)
 
-    assert target == Target(folder=None, path=tmp_path / "cat.jpg")
+    assert target == Target(folder=None, path=str(tmp_path / "cat.jpg"))
 
 
 @pytest.mark.parametrize("kind", ["file", "dangling link"])
@@ -92,7 +92,7 @@ def test_an_existing_file_is_refused(tmp_path: Path, kind: str) -> None:
         resolve_target(path, overwrite=False)
 
     assert caught.value.filename == str(path)
-    assert resolve_target(path, overwrite=True).path == path
+    assert resolve_target(path, overwrite=True).path == str(path)
 
 
 def test_the_folder_of_a_file_must_exist(tmp_path: Path) -> None:
@@ -126,13 +126,15 @@ def test_a_device_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="plain file"):
         resolve_target(tmp_path / "fifo", overwrite=True)
 
-    assert resolve_target(tmp_path / "link", overwrite=True).path == tmp_path / "link"
+    assert resolve_target(tmp_path / "link", overwrite=True).path == str(
+        tmp_path / "link"
+    )
 
 
 def test_folders_are_made_with_those_above(tmp_path: Path) -> None:
     """A folder may be made twice."""
     for _ in range(2):
-        make_folder(tmp_path / "a" / "b")
+        make_folder(str(tmp_path / "a" / "b"))
 
     assert (tmp_path / "a" / "b").is_dir()
 
@@ -141,12 +143,12 @@ def test_folders_are_made_with_those_above(tmp_path: Path) -> None:
 def test_a_name_is_one_component(tmp_path: Path, name: str) -> None:
     """Fault 17: the final path is always inside the folder."""
     with pytest.raises(ValueError, match="plain name"):
-        child(tmp_path, name)
+        child(str(tmp_path), name)
 
 
 def test_a_plain_name_is_in_the_folder(tmp_path: Path) -> None:
     """A name without separators is used as it is, dots and all."""
-    assert child(tmp_path, "..a..jpg") == tmp_path / "..a..jpg"
+    assert child(str(tmp_path), "..a..jpg") == str(tmp_path / "..a..jpg")
 
 
 async def test_a_file_appears_when_it_is_published(
@@ -155,7 +157,7 @@ async def test_a_file_appears_when_it_is_published(
     """Until then nobody sees it under its name, and then all of it."""
     final = tmp_path / "cat.jpg"
 
-    async with open_part(final, file_io=file_io) as part:
+    async with open_part(str(final), file_io=file_io) as part:
         await part.write(b"ca")
         await part.write(b"")
         await part.write(memoryview(b"t"))
@@ -185,7 +187,7 @@ async def test_large_writes_arrive_in_order(tmp_path: Path, file_io: FileIO) -> 
 
 async def test_small_writes_share_a_thread(tmp_path: Path) -> None:
     """On a slow disk little is written until there is enough to be worth a thread."""
-    async with open_part(tmp_path / "a", file_io="thread") as part:
+    async with open_part(str(tmp_path / "a"), file_io="thread") as part:
         await part.write(b"x" * (MIB - 1))
         before = os.stat(part.path).st_size
         await part.write(b"y")
@@ -207,7 +209,7 @@ async def test_the_umask_applies(tmp_path: Path, file_io: FileIO) -> None:
 
 async def test_the_temporary_name_tells_what_it_is(tmp_path: Path) -> None:
     """Whoever finds it knows what it was to become; listings do not show it."""
-    async with open_part(tmp_path / "cat.jpg", file_io="inline") as part:
+    async with open_part(str(tmp_path / "cat.jpg"), file_io="inline") as part:
         found = Path(part.path)
 
     assert found.parent == tmp_path
@@ -229,7 +231,7 @@ async def test_the_longest_name_has_a_temporary_one(
 
 async def test_parts_may_come_in_any_order(tmp_path: Path, file_io: FileIO) -> None:
     """Bytes are written to their places."""
-    async with open_part(tmp_path / "cat", file_io=file_io) as part:
+    async with open_part(str(tmp_path / "cat"), file_io=file_io) as part:
         await part.write_at(2, b"t!")
         await part.write_at(0, b"ca")
         await part.publish(overwrite=False)
@@ -241,7 +243,7 @@ async def test_a_restart_forgets_what_was_written(
     tmp_path: Path, file_io: FileIO
 ) -> None:
     """Another try begins with an empty file."""
-    async with open_part(tmp_path / "cat", file_io=file_io) as part:
+    async with open_part(str(tmp_path / "cat"), file_io=file_io) as part:
         await part.write(b"x" * (MIB + 1))
         await part.write(b"x")
         await part.restart()
@@ -255,7 +257,7 @@ async def test_what_is_not_published_is_removed(
     tmp_path: Path, file_io: FileIO
 ) -> None:
     """Leaving the block early leaves nothing."""
-    async with open_part(tmp_path / "cat", file_io=file_io) as part:
+    async with open_part(str(tmp_path / "cat"), file_io=file_io) as part:
         await part.write(b"cat")
 
     assert names(tmp_path) == []
@@ -279,7 +281,7 @@ async def test_nothing_can_be_written_afterwards(
     tmp_path: Path, file_io: FileIO
 ) -> None:
     """A part that is used too late fails, rather than write to another file."""
-    async with open_part(tmp_path / "cat", file_io=file_io) as part:
+    async with open_part(str(tmp_path / "cat"), file_io=file_io) as part:
         pass
 
     with pytest.raises(OSError, match="Bad file descriptor"):
@@ -298,7 +300,7 @@ async def test_short_writes_are_continued(
     )
 
     await save(tmp_path / "cat", b"cat.jpg", file_io=file_io)
-    async with open_part(tmp_path / "dog", file_io=file_io) as part:
+    async with open_part(str(tmp_path / "dog"), file_io=file_io) as part:
         await part.write_at(0, b"dog.jpg")
         await part.publish(overwrite=False)
 
@@ -310,7 +312,7 @@ async def test_writing_at_places_without_pwrite(tmp_path: Path) -> None:
     """Where there is no pwrite(), the same bytes are in the same places."""
     from wxmedia_async._files import _seek_and_write
 
-    async with open_part(tmp_path / "cat", file_io="inline") as part:
+    async with open_part(str(tmp_path / "cat"), file_io="inline") as part:
         _seek_and_write(part.fd, memoryview(b"t"), 2)
         _seek_and_write(part.fd, memoryview(b"ca"), 0)
         await part.publish(overwrite=False)
@@ -390,7 +392,9 @@ async def test_a_missing_folder_is_made(tmp_path: Path, file_io: FileIO) -> None
     """The folder that downloads go into is made, with those above it."""
     folder = tmp_path / "new" / "deep"
 
-    async with open_part(folder / "cat", file_io=file_io, folder=folder) as part:
+    async with open_part(
+        str(folder / "cat"), file_io=file_io, folder=str(folder)
+    ) as part:
         await part.publish(overwrite=False)
 
     assert names(folder) == ["cat"]
@@ -518,7 +522,7 @@ def test_on_the_loop_nothing_waits(tmp_path: Path) -> None:
     """Inline, a file is written without a single suspension."""
 
     async def write() -> None:
-        async with open_part(tmp_path / "cat", file_io="inline") as part:
+        async with open_part(str(tmp_path / "cat"), file_io="inline") as part:
             await part.write(b"cat")
             await part.restart()
             await part.write_at(0, b"cat")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import itertools
 import os
 import time
 from collections import deque
@@ -15,8 +16,8 @@ from collections.abc import (
     Callable,
     Iterable,
 )
-from contextlib import asynccontextmanager, closing, nullcontext
-from typing import Generic, Literal, TypeVar
+from contextlib import asynccontextmanager, closing
+from typing import Generic, Literal, Protocol, TypeVar
 
 import anyio
 import attrs
@@ -120,7 +121,7 @@ class Outcomes(AsyncIterator[Outcome[object, Result]], Generic[Result]):
     def __init__(self, batch: Batch[Result], manifest: Manifest) -> None:
         self._batch = batch
         self._manifest = manifest
-        self._items = _Items(batch.items)
+        self._items = _items(batch.items)
         self._places = anyio.Semaphore(batch.width, fast_acquire=True)
         self._ready: deque[Outcome[object, Result]] = deque()
         self._changed = anyio.Event()
@@ -223,50 +224,64 @@ class Outcomes(AsyncIterator[Outcome[object, Result]], Generic[Result]):
         return result
 
 
-class _Items:
-    """The items, one at a time, sync or async, and the error that ended them."""
+class _Items(Protocol):
+    """The items, one at a time, and the error of the caller's that ended them."""
 
-    def __init__(self, items: Iterable[object] | AsyncIterable[object]) -> None:
-        self.error: Exception | None = None
-        self._count = 0
-        # A plain iterable has given its next item before anybody else can ask.
-        self._turn = anyio.Lock() if isinstance(items, AsyncIterable) else nullcontext()
-        self._ended = False
-        self._next = _puller(items)
+    error: Exception | None
 
     async def take(self) -> tuple[int, object] | None:
         """Return the next item with its index; None after the last."""
-        async with self._turn:
+        ...
+
+
+class _PlainItems:
+    """Of an iterable, which gives its next item before anybody else can ask."""
+
+    def __init__(self, items: Iterable[object]) -> None:
+        self.error: Exception | None = None
+        self._items = enumerate(items)
+
+    async def take(self) -> tuple[int, object] | None:
+        try:
+            # Not next(): StopIteration must not pass through a coroutine.
+            for item in self._items:
+                return item
+        # It is the caller's own iterable; they get whatever it raised, once
+        # the outcomes of all items before it are delivered.
+        except Exception as error:  # noqa: BLE001
+            self.error = error
+        self._items = enumerate(())
+        return None
+
+
+class _AsyncItems:
+    """Of an async iterable, which is asked by one worker at a time."""
+
+    def __init__(self, items: AsyncIterable[object]) -> None:
+        self.error: Exception | None = None
+        self._items = aiter(items)
+        self._count = itertools.count()
+        self._lock = anyio.Lock(fast_acquire=True)
+        self._ended = False
+
+    async def take(self) -> tuple[int, object] | None:
+        async with self._lock:
             if self._ended:
                 return None
             try:
-                item = await self._next()
+                return next(self._count), await anext(self._items)
             except StopAsyncIteration:
-                self._ended = True
-                return None
-            # It is the caller's own iterable; they get whatever it raised, once
-            # the outcomes of all items before it are delivered.
+                pass
             except Exception as error:  # noqa: BLE001
-                self.error, self._ended = error, True
-                return None
-            self._count += 1
-            return self._count - 1, item
+                self.error = error
+            self._ended = True
+            return None
 
 
-def _puller(
-    items: Iterable[object] | AsyncIterable[object],
-) -> Callable[[], Awaitable[object]]:
+def _items(items: Iterable[object] | AsyncIterable[object]) -> _Items:
     if isinstance(items, AsyncIterable):
-        return aiter(items).__anext__
-    iterator = iter(items)
-
-    async def pull() -> object:
-        # A coroutine must not raise StopIteration.
-        for item in iterator:
-            return item
-        raise StopAsyncIteration
-
-    return pull
+        return _AsyncItems(items)
+    return _PlainItems(items)
 
 
 def _dooms(error: MediaError | OSError) -> bool:

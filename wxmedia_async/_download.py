@@ -41,7 +41,7 @@ async def save(
                 await incoming.write_to(
                     part, lambda: reporter.report(incoming.received, incoming.size)
                 )
-                saved = _saved(wanted, incoming, path, str(path))
+                saved = _saved(wanted, incoming, Path(path), path)
                 publishing(saved)
                 await part.publish(overwrite=overwrite)
         return saved
@@ -83,7 +83,7 @@ async def read(session: Session, wanted: Wanted) -> MediaContent:
 
 def _final_path(
     target: Target, incoming: Incoming, wanted: Wanted, *, overwrite: bool
-) -> Path:
+) -> str:
     if target.path is not None:
         return target.path
     assert target.folder is not None

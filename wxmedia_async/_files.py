@@ -36,8 +36,8 @@ _LONGEST_HINT = 100
 class Target:
     """Where a download goes: into a folder or to a path, never both."""
 
-    folder: Path | None
-    path: Path | None
+    folder: str | None
+    path: str | None
 
 
 def resolve_target(to: str | os.PathLike[str], *, overwrite: bool) -> Target:
@@ -60,22 +60,22 @@ def resolve_target(to: str | os.PathLike[str], *, overwrite: bool) -> Target:
         raise ValueError("not the path of a file or a folder")
     path = Path(to)
     if path.is_dir():
-        return Target(folder=path, path=None)
+        return Target(folder=str(path), path=None)
     if _names_folder(to):
         _check_can_be_folder(path)
-        return Target(folder=path, path=None)
+        return Target(folder=str(path), path=None)
     _check_is_folder(path.parent)
     if os.path.lexists(path):
         _check_can_be_replaced(path, overwrite=overwrite)
-    return Target(folder=None, path=path)
+    return Target(folder=None, path=str(path))
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: str) -> None:
     """Make the folder that downloads go into, and those above it."""
-    path.mkdir(parents=True, exist_ok=True)
+    os.makedirs(path, exist_ok=True)
 
 
-def child(folder: Path, name: str) -> Path:
+def child(folder: str, name: str) -> str:
     """
     Return the path of *name* in *folder*; never one outside of it.
 
@@ -84,10 +84,10 @@ def child(folder: Path, name: str) -> Path:
     """
     if name in ("", ".", "..") or set(name) & {"/", "\\", "\0"}:
         raise ValueError(f"not the plain name of a file: {name!r}")
-    return folder / name
+    return os.path.join(folder, name)
 
 
-def check_free(path: Path, *, overwrite: bool) -> None:
+def check_free(path: str, *, overwrite: bool) -> None:
     """
     Make sure that nothing is at *path*, where nothing may be overwritten.
 
@@ -95,12 +95,11 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         FileExistsError: Publishing would find out as well, but only after all
             the bytes.
     """
-    # As a str: half of the time would go into making one of the Path.
-    if not overwrite and os.path.lexists(str(path)):
+    if not overwrite and os.path.lexists(path):
         raise _os_error(errno.EEXIST, path)
 
 
-def open_part(final: Path, *, file_io: FileIO, folder: Path | None = None) -> Part:
+def open_part(final: str, *, file_io: FileIO, folder: str | None = None) -> Part:
     """
     Open a temporary file beside *final*, removed unless it is published.
 
@@ -112,9 +111,9 @@ def open_part(final: Path, *, file_io: FileIO, folder: Path | None = None) -> Pa
     Raises:
         OSError: It cannot be made.
     """
-    path, name = str(final), final.name
-    beside = path.removesuffix(name) + _part_name(name)
-    return Part(beside, path, folder, disk_for(file_io))
+    above, name = os.path.split(final)
+    beside = os.path.join(above, _part_name(name))
+    return Part(beside, final, folder, disk_for(file_io))
 
 
 @attrs.define(eq=False)
@@ -130,7 +129,7 @@ class Part:
 
     path: str
     _final: str
-    _folder: Path | None
+    _folder: str | None
     _disk: Disk
     fd: int = attrs.field(default=-1, init=False)
     _pending: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
@@ -284,6 +283,6 @@ def _empty(fd: int) -> None:
     os.ftruncate(fd, 0)
 
 
-def _os_error(code: int, path: Path) -> OSError:
+def _os_error(code: int, path: str | Path) -> OSError:
     """OSError gives the right subclass for the code."""
     return OSError(code, os.strerror(code), str(path))

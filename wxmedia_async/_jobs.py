@@ -75,7 +75,9 @@ def download_jobs(
 
 def _folder(to: str | os.PathLike[str] | Destination) -> Target | Destination:
     """In a batch a path is always a folder."""
-    return to if isinstance(to, Destination) else Target(folder=Path(to), path=None)
+    if isinstance(to, Destination):
+        return to
+    return Target(folder=str(Path(to)), path=None)
 
 
 def _source_key(asked: Upload) -> Key:

@@ -29,6 +29,8 @@ _TOKEN_LIFETIME = 7200
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
+_DISPOSITION = b"content-disposition"
+
 Values: TypeAlias = dict[bytes, list[bytes]]
 
 _FIRST_CHAR = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\S)")
@@ -38,6 +40,11 @@ _MEDIA_TYPE = re.compile(
     r"(?:image|voice|audio|video)/.+"
     r"|application/(?!(?:.+\+)?(?:json|xml)$|(?:x-)?javascript$).+"
 )
+
+
+def _is_attachment(head: Head) -> bool:
+    kind, _, _ = (head.disposition or b"").partition(b";")
+    return kind.strip().lower() == b"attachment"
 
 
 @attrs.frozen
@@ -61,6 +68,8 @@ class Head:
         location: Where a redirect leads, or None.
 
         content_range: Which part of the media this is, or None.
+
+        attachment: Whether the body is a media, whatever else it looks like.
     """
 
     status: int
@@ -71,17 +80,14 @@ class Head:
     encoding: str | None
     location: str | None = attrs.field(default=None, repr=False)
     content_range: str | None = None
+    attachment: bool = attrs.field(
+        init=False, default=attrs.Factory(_is_attachment, takes_self=True)
+    )
 
     @property
     def verified(self) -> bool:
         """Whether the framing shows where the body ends."""
         return self.length is not None or self.chunked
-
-    @property
-    def attachment(self) -> bool:
-        """Whether the body is a media, whatever else it looks like."""
-        kind, _, _ = (self.disposition or b"").partition(b";")
-        return kind.strip().lower() == b"attachment"
 
 
 @attrs.frozen
@@ -114,22 +120,23 @@ def parse_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> Head:
         UnexpectedReply: The head does not say for certain where the body ends:
             several lengths, an invalid one, or one beside another framing.
     """
-    values = _values(headers)
-    content_type = _first(values, b"content-type")
-    encoding = _joined(values, b"content-encoding").decode("latin-1").lower()
-    head = Head(
-        status=status,
-        content_type=_text(content_type) or None,
-        disposition=_first(values, b"content-disposition"),
-        length=_length(status, values),
-        chunked=_is_chunked(status, values),
-        encoding=None if encoding in ("", "identity") else encoding,
-        location=_location(status, values),
-        content_range=_text(_first(values, b"content-range")),
-    )
-    if head.chunked and head.length is not None:
+    values: Values = {}
+    for name, value in headers:
+        values.setdefault(name.lower(), []).append(value.strip())
+    length = _length(status, values)
+    chunked = b"transfer-encoding" in values and _is_chunked(status, values)
+    if chunked and length is not None:
         raise UnexpectedReply("Content-Length beside chunked framing", status=status)
-    return head
+    return Head(
+        status=status,
+        content_type=_first(values, b"content-type"),
+        disposition=values[_DISPOSITION][0] if _DISPOSITION in values else None,
+        length=length,
+        chunked=chunked,
+        encoding=_encoding(values) if b"content-encoding" in values else None,
+        location=_location(values) if status in _REDIRECTS else None,
+        content_range=_first(values, b"content-range"),
+    )
 
 
 def check_status(head: Head, body: bytes, *, secrets: Collection[str] = ()) -> None:
@@ -312,27 +319,17 @@ def access_token(reply: Mapping[str, object]) -> tuple[str, float]:
     return token, float(seconds)
 
 
-def _values(headers: Sequence[tuple[bytes, bytes]]) -> Values:
-    found: Values = {}
-    for name, value in headers:
-        found.setdefault(name.lower(), []).append(value.strip())
-    return found
+def _first(values: Values, name: bytes) -> str | None:
+    return values[name][0].decode("latin-1") or None if name in values else None
 
 
-def _first(values: Values, name: bytes) -> bytes | None:
-    return values[name][0] if name in values else None
+def _encoding(values: Values) -> str | None:
+    encoding = b", ".join(values[b"content-encoding"]).decode("latin-1").lower()
+    return None if encoding in ("", "identity") else encoding
 
 
-def _joined(values: Values, name: bytes) -> bytes:
-    return b", ".join(values.get(name, ()))
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("latin-1")
-
-
-def _location(status: int, values: Values) -> str | None:
-    if status not in _REDIRECTS or b"location" not in values:
+def _location(values: Values) -> str | None:
+    if b"location" not in values:
         return None
     value = values[b"location"][0]
     try:
@@ -351,7 +348,7 @@ def _length(status: int, values: Values) -> int | None:
 
 
 def _is_chunked(status: int, values: Values) -> bool:
-    coding = _joined(values, b"transfer-encoding").lower()
+    coding = b", ".join(values[b"transfer-encoding"]).lower()
     if coding not in (b"", b"identity", b"chunked"):
         raise UnexpectedReply("an unknown Transfer-Encoding", status=status)
     return coding == b"chunked"
