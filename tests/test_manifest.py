@@ -185,6 +185,8 @@ async def test_a_file_of_somebody_elses_is_not_taken_for_ours(
         assert isinstance(found[0].error, FileExistsError)
 
     assert names_in(tmp_path) == ["a.jpg", "manifest.jsonl"]
+    kinds = [json.loads(line)["kind"] for line in manifest.read_bytes().splitlines()]
+    assert kinds == ["failed", "failed"]  # no kill would leave it as ours
 
 
 async def test_keys_may_be_the_callers_own(

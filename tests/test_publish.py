@@ -65,9 +65,11 @@ def test_nothing_is_replaced(tmp_path: Path, part: Path, dangling: bool) -> None
         final.write_bytes(b"old")
     before = final.lstat()
 
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError) as info:
         add(part, final)
 
+    assert str(info.value.filename) == str(final)
+    assert info.value.filename2 is None
     assert final.lstat().st_ino == before.st_ino
     assert part.read_bytes() == b"cat"
 

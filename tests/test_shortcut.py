@@ -125,10 +125,43 @@ async def test_who_reads_httpxs_log_closes_it(
 async def test_mocks_close_it(using: str) -> None:
     """While respx mocks us, requests go where it looks."""
     async with MediaClient(None) as client:
+        before = is_open(client)
         with respx.mock(using=using):
             mocked = is_open(client)
 
+        assert before
         assert not mocked
+        assert is_open(client)
+
+
+async def test_a_method_of_the_clients_own_closes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who replaces `send`, on the client or on the class, gets every request."""
+    async with MediaClient(None) as client:
+        before = is_open(client)
+        with monkeypatch.context() as patch:
+            patch.setattr(client.http, "send", nothing)
+            on_the_client = is_open(client)
+        with monkeypatch.context() as patch:
+            patch.setattr(httpx.AsyncClient, "send", nothing)
+            on_the_class = is_open(client)
+
+        assert before
+        assert not on_the_client
+        assert not on_the_class
+        assert is_open(client)
+
+
+async def test_a_request_by_the_long_way_does_not_close_it(
+    simulator: tuple[Simulator, str],
+) -> None:
+    """Using the httpx client changes its state, but nothing that could be told."""
+    async with MediaClient(None, base_url=simulator[1]) as client:
+        before = is_open(client)
+        await client.http.get(simulator[1])
+
+        assert before
         assert is_open(client)
 
 

@@ -147,7 +147,10 @@ class FileEntry(Generic[Result]):
         return cast("Result", _result(self._line))
 
     def publishing(self, result: Result) -> None:
-        self._manifest.write(self._key, "publishing", _facts(result))
+        # What is there by now is somebody else's, and must not be taken for
+        # ours if we are killed before we find out.
+        if not os.path.lexists(cast("SavedMedia", result).location):
+            self._manifest.write(self._key, "publishing", _facts(result))
 
     def failed(self, error: Exception) -> None:
         name = type(error).__name__

@@ -71,6 +71,18 @@ def test_records(
                 reader.recv_into(buffer)
 
 
+def test_an_error_behind_records_is_pending() -> None:
+    """Nobody waits for a socket that has nothing more to say than an error."""
+    records = Records(iter([FULL, ConnectionResetError()]))
+    reader = _Records(cast(socket.socket, records))
+
+    before = reader.pending
+    reader.recv_into(memoryview(bytearray(2 * FULL)))
+
+    assert not before
+    assert reader.pending
+
+
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()

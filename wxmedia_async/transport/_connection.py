@@ -61,6 +61,7 @@ class Connection:
     reused: bool = attrs.field(default=False, init=False)
     orderly: bool = attrs.field(default=True, init=False)
     idle_since: float = attrs.field(default=0.0, init=False)
+    _records: _Records | None = attrs.field(init=False)
     _recv_into: Callable[[memoryview], int] = attrs.field(init=False)
     _owner: int = attrs.field(factory=os.getpid, init=False)
     _poll: select.poll = attrs.field(factory=select.poll, init=False)
@@ -69,9 +70,8 @@ class Connection:
     def __attrs_post_init__(self) -> None:
         self.is_tls = isinstance(self._sock, ssl.SSLSocket)
         self.more = 0 if self.is_tls else getattr(socket, "MSG_MORE", 0)
-        self._recv_into = (
-            _Records(self._sock).recv_into if self.is_tls else self._sock.recv_into
-        )
+        self._records = _Records(self._sock) if self.is_tls else None
+        self._recv_into = (self._records or self._sock).recv_into
         self._poll.register(self._sock, select.POLLIN)
 
     @property
@@ -127,13 +127,9 @@ class Connection:
     ) -> int:
         """Like `receive_into`, right after a request: nothing can be there yet."""
         # Looking nevertheless would cost a tenth of a small exchange.
-        if not self._has_pending():
+        if self._records is None or not self._records.pending:
             await self.until_readable(timeout)
         return await self.receive_into(buffer, timeout)
-
-    def _has_pending(self) -> bool:
-        """Whether bytes are decrypted already, which no event loop can know."""
-        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
 
     def try_receive_into(self, buffer: memoryview) -> int | None:
         """Like `receive_into`, but None where that would wait."""
@@ -253,6 +249,13 @@ class _Records:
 
     _sock: socket.socket
     _deferred: OSError | None = attrs.field(default=None, init=False)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to tell that no event loop can know of."""
+        if self._deferred is not None:
+            return True
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
 
     def recv_into(self, buffer: memoryview) -> int:
         if self._deferred is not None:
