@@ -42,10 +42,11 @@ def draw(file: str, panels: Mapping[str, Lines]) -> None:
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
         handles, names = grid.flat[0].get_legend_handles_labels()
-        figure.legend(
-            handles, names, loc="lower center", ncols=len(names), frameon=False
-        )
-        figure.tight_layout(rect=(0, 0.06, 1, 1))
+        # In two rows: a reader's typeface may be wider than the one it is laid
+        # out for.
+        ncols = -(-len(names) // 2)
+        figure.legend(handles, names, loc="lower center", ncols=ncols, frameon=False)
+        figure.tight_layout(rect=(0, 0.1, 1, 1))
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
 
 
