@@ -220,6 +220,32 @@ async def test_fault_29_a_full_disk_ends_the_batch(
     assert names_in(tmp_path) == []
 
 
+class Forgetful(AsyncIterator[str]):
+    """Says once that it has ended, and then begins anew."""
+
+    def __init__(self) -> None:
+        self._items = ["a", "b", None, "c"]
+
+    async def __anext__(self) -> str:
+        await checkpoint()
+        if (item := self._items.pop(0)) is None:
+            raise StopAsyncIteration
+        return item
+
+
+async def test_items_that_ended_are_not_asked_again(
+    service: FakeWeChat, tmp_path: Path
+) -> None:
+    """However many workers come for more, the first end is the end."""
+    service.stored = dict.fromkeys("abc", JPEG)
+
+    async with client_of(service, max_concurrency=8) as client:
+        async with client.download_many(Forgetful(), tmp_path) as outcomes:
+            done = sorted([outcome.index async for outcome in outcomes])
+
+    assert done == [0, 1]
+
+
 async def test_fault_32_items_that_raise(service: FakeWeChat, tmp_path: Path) -> None:
     """Fault 32: when the iterable raises, what ran is delivered, then the error."""
     service.stored = {"m0": JPEG, "m1": JPEG}

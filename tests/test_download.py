@@ -23,7 +23,14 @@ from tests.fakes import (
     media,
     names_in,
 )
-from tests.sockets.server import Server, answers, client_to, response, whole
+from tests.sockets.server import (
+    Server,
+    answers,
+    client_to,
+    response,
+    stalls_after,
+    whole,
+)
 from wxmedia_async import (
     MINI_PROGRAM,
     WECOM,
@@ -319,6 +326,19 @@ async def test_file_that_exists_in_a_folder(tmp_path: Path) -> None:
 
     assert path.read_bytes() == JPEG
     assert len(service.requests) == 2
+
+
+async def test_large_media_for_a_file_that_exists(tmp_path: Path) -> None:
+    """Where a body is yet to come, nobody waits for it to find the name taken."""
+    (tmp_path / "ID.jpg").write_bytes(b"mine")
+    reply = response(JPEG, "Content-Type: image/jpeg", "Content-Length: 999999")
+
+    with Server(stalls_after(reply)) as server:
+        async with client_to(server) as client:
+            with anyio.fail_after(20), pytest.raises(FileExistsError):
+                await client.download("ID", tmp_path)
+
+    assert names_in(tmp_path) == ["ID.jpg"]
 
 
 async def test_targets_that_cannot_be(tmp_path: Path) -> None:

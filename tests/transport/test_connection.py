@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import cast
 
 import anyio
@@ -122,6 +123,25 @@ async def test_idle_tls(
         connection.close()
 
     assert outcomes == {usable}
+
+
+async def test_what_is_decrypted_already_is_not_waited_for(
+    anyio_backend: object,
+    pair: tuple[socket.socket, socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Bytes that have left the socket would never wake anybody who waits for it."""
+    ours, theirs = pair
+    theirs.send(b"reply")
+    connection = Connection("", ours, waiter_for(ours))
+    connection._records = cast("_Records", SimpleNamespace(pending=True))
+    monkeypatch.setattr(Connection, "until_readable", None)
+    buffer = memoryview(bytearray(9))
+
+    count = await connection.receive_reply_into(buffer, 5)
+    connection.close()
+
+    assert bytes(buffer[:count]) == b"reply"
 
 
 async def test_forked_child(

@@ -145,6 +145,23 @@ def test_only_an_attachment_is_one(disposition: bytes, attachment: bool) -> None
 
 
 @pytest.mark.parametrize(
+    ("status", "value", "location"),
+    [
+        (302, b"https://a.test/x", "https://a.test/x"),
+        (307, "/喵".encode(), "/喵"),
+        (308, b"/\xe9", "/é"),
+        (200, b"https://a.test/x", None),
+        (201, b"https://a.test/x", None),
+    ],
+)
+def test_only_a_redirect_leads_elsewhere(
+    status: int, value: bytes, location: str | None
+) -> None:
+    """Fault 16: a Location counts where the status says so, in UTF-8 or Latin-1."""
+    assert parse_head(status, [(b"Location", value)]).location == location
+
+
+@pytest.mark.parametrize(
     ("coding", "encoding"),
     [
         (b"identity", None),
