@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from wxmedia_async import (
     Upload,
     UploadedMedia,
 )
+from wxmedia_async._manifest import FileManifest
 
 DAY_OLD = "2023-11-14T22:13:20+00:00"
 
@@ -187,6 +189,22 @@ async def test_a_file_of_somebody_elses_is_not_taken_for_ours(
     assert names_in(tmp_path) == ["a.jpg", "manifest.jsonl"]
     kinds = [json.loads(line)["kind"] for line in manifest.read_bytes().splitlines()]
     assert kinds == ["failed", "failed"]  # no kill would leave it as ours
+
+
+def test_what_is_there_already_is_not_about_to_appear(
+    tmp_path: Path, manifest: Path
+) -> None:
+    """A kill right after it would leave somebody else's file as ours."""
+    theirs, ours = tmp_path / "theirs.jpg", tmp_path / "ours.jpg"
+    theirs.touch()
+
+    with closing(FileManifest(manifest)) as notes:
+        for path in (theirs, ours):
+            saved = SavedMedia("ID", path, str(path), 0, None, None, verified=True)
+            notes.entry(lambda: "ID").publishing(saved)
+
+    [line] = manifest.read_bytes().splitlines()
+    assert json.loads(line)["location"] == str(ours)
 
 
 async def test_keys_may_be_the_callers_own(
