@@ -28,7 +28,7 @@ from tests.sourcing import (
     read_from,
 )
 from wxmedia_async import SourceChanged, TooLarge
-from wxmedia_async._disk import FileIO
+from wxmedia_async._local.disk import FileIO
 from wxmedia_async._sources import OpenSource
 
 MIB = 1024 * 1024

@@ -15,7 +15,7 @@ from tests.descriptors import none_left_open
 from tests.interrupting import cancelled_at, torn_at
 from tests.sourcing import CONTENT, opened, read, read_from
 from wxmedia_async import SourceChanged
-from wxmedia_async._disk import FileIO
+from wxmedia_async._local.disk import FileIO
 
 on_asyncio = pytest.mark.parametrize(
     "anyio_backend",

@@ -15,7 +15,7 @@ import pytest
 from tests.descriptors import none_left_open
 from tests.sourcing import CONTENT, opened, read, read_from
 from wxmedia_async import SourceChanged
-from wxmedia_async._disk import FileIO
+from wxmedia_async._local.disk import FileIO
 from wxmedia_async._plain import _seek_and_read, base_name
 from wxmedia_async._sources import OpenSource
 

@@ -30,7 +30,7 @@ from tests.sourcing import (
     read_from,
 )
 from wxmedia_async import SourceChanged
-from wxmedia_async._disk import FileIO
+from wxmedia_async._local.disk import FileIO
 
 on_asyncio = pytest.mark.parametrize(
     "anyio_backend", [pytest.param(("asyncio", {}), id="asyncio")]

@@ -13,7 +13,7 @@ from typing import Self
 import attrs
 
 from . import _publish
-from ._disk import Disk, FileIO, disk_for
+from ._local.disk import Disk, FileIO, disk_for
 
 __all__ = [
     "FileIO",

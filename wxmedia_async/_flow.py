@@ -15,8 +15,8 @@ from functools import partial
 
 import anyio
 
-from ._disk import FileIO, disk_for
 from ._errors import SourceChanged, TooLarge
+from ._local.disk import FileIO, disk_for
 from ._located import file_between
 from ._reading import FIRST, READ_SIZE, Label, Located, Pass, as_bytes, unchanging
 

@@ -10,8 +10,8 @@ from typing import Protocol, TypeAlias, TypeVar, cast
 
 import anyio
 
-from ._disk import Disk, FileIO, disk_for
 from ._errors import SourceChanged
+from ._local.disk import Disk, FileIO, disk_for
 from ._plain import open_duplicate, plain_descriptor
 from ._reading import FIRST, READ_SIZE, Label, Located, Pass, as_bytes
 

@@ -19,9 +19,9 @@ from typing import Any, Protocol, cast
 import anyio.to_thread
 import attrs
 
-from ._disk import FileIO
 from ._errors import SourceChanged
 from ._flow import Reads, open_flow, spool
+from ._local.disk import FileIO
 from ._located import open_async_file, open_buffer, open_file, settled
 from ._plain import base_name, open_path
 from ._reading import Label

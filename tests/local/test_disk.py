@@ -7,7 +7,7 @@ import threading
 import anyio
 import pytest
 
-from wxmedia_async._disk import disk_for
+from wxmedia_async._local.disk import disk_for
 
 
 async def test_inline_calls_run_on_the_loop() -> None:

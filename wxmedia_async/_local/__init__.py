@@ -1,0 +1,1 @@
+"""This machine's disk. Imports nothing of the package but what is here."""
