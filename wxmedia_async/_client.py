@@ -16,12 +16,12 @@ import attrs
 import httpx
 
 from . import _call, _download, _upload
-from ._batch import Batch, OnError, open_batch
+from ._batch.jobs import download_jobs, upload_jobs
+from ._batch.outcomes import Batch, OnError, open_batch
 from ._bounds import bound_for
 from ._caches import UploadCache
 from ._files import Target, resolve_target
 from ._hosts import Hosts
-from ._jobs import download_jobs, upload_jobs
 from ._lifetime import Lifetime
 from ._models import (
     Adaptive,

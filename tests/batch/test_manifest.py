@@ -19,7 +19,7 @@ from wxmedia_async import (
     Upload,
     UploadedMedia,
 )
-from wxmedia_async._manifest import FileManifest
+from wxmedia_async._batch.manifest import FileManifest
 
 DAY_OLD = "2023-11-14T22:13:20+00:00"
 

@@ -12,8 +12,8 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
 
-from ._errors import MediaError, MediaNotFound, MediaRejected, TooLarge
-from ._models import SavedMedia, UploadedMedia, lives_long_enough
+from .._errors import MediaError, MediaNotFound, MediaRejected, TooLarge
+from .._models import SavedMedia, UploadedMedia, lives_long_enough
 
 Key: TypeAlias = str | int | tuple[str, int, int]
 """The caller's key, a media_id, or a path's absolute name, size and mtime."""

@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import cast
 
-from . import _download, _upload
-from ._batch import Job
-from ._files import Target
-from ._manifest import Key
-from ._models import Destination, Download, SavedMedia, Upload, UploadedMedia
-from ._progress import Reporter
-from ._session import Session
-from ._wanted import Wanted
+from .. import _download, _upload
+from .._files import Target
+from .._models import Destination, Download, SavedMedia, Upload, UploadedMedia
+from .._progress import Reporter
+from .._session import Session
+from .._wanted import Wanted
+from .manifest import Key
+from .outcomes import Job
 
 
 def upload_jobs(session: Session, type: str) -> Callable[[object], Job[UploadedMedia]]:

@@ -22,17 +22,17 @@ from typing import Generic, Literal, Protocol, TypeVar
 import anyio
 import attrs
 
-from ._errors import (
+from .._errors import (
     CredentialsError,
     MediaError,
     PermissionDenied,
     QuotaExceeded,
     TokenRejected,
 )
-from ._manifest import Entry, FileManifest, Key, Manifest, NoManifest
-from ._models import Outcome
-from ._progress import ProgressCallback, Reporter
-from ._session import Session
+from .._models import Outcome
+from .._progress import ProgressCallback, Reporter
+from .._session import Session
+from .manifest import Entry, FileManifest, Key, Manifest, NoManifest
 
 Result = TypeVar("Result")
 

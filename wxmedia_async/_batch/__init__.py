@@ -1,0 +1,4 @@
+"""Many transfers at once, in order of completion.
+
+Imports one upload and one download, and what lies below them.
+"""
