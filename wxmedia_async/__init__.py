@@ -1,6 +1,5 @@
 """WeChat temporary media for asyncio and trio: concurrent, streaming transfers."""
 
-from ._caches import FileUploadCache, MemoryUploadCache, UploadCache
 from ._client import MediaClient
 from ._cloudbase import CloudbaseToken
 from ._errors import (
@@ -42,6 +41,7 @@ from ._models import (
 from ._platforms import MINI_PROGRAM, OFFICIAL_ACCOUNT, WECOM, Limit, Platform
 from ._stream import MediaStream
 from ._tokens import AppToken, CorpToken, StaticToken, TokenProvider, TokenStore
+from ._upload.caches import FileUploadCache, MemoryUploadCache, UploadCache
 from .stores import FileTokenStore, RedisRateLimiter, RedisTokenStore
 
 __all__ = [

@@ -15,11 +15,10 @@ import anyio
 import attrs
 import httpx
 
-from . import _call, _download, _upload
+from . import _call, _download
 from ._batch.jobs import download_jobs, upload_jobs
 from ._batch.outcomes import Batch, OnError, open_batch
 from ._bounds import bound_for
-from ._caches import UploadCache
 from ._files import Target, resolve_target
 from ._hosts import Hosts
 from ._lifetime import Lifetime
@@ -40,11 +39,13 @@ from ._models import (
 from ._platforms import MIB, MINI_PROGRAM, Platform
 from ._progress import ProgressCallback, Reporter
 from ._rate import limiter_for
-from ._reuse import Reuse, account_of
 from ._session import HEADERS, Session
 from ._slots import Slots
 from ._stream import MediaStream, open_stream
 from ._tokens import TokenLike, TokenProvider, bind
+from ._upload import upload as _upload
+from ._upload.caches import UploadCache
+from ._upload.reuse import Reuse, account_of
 from ._wanted import Wanted
 from .transport._lanes import LaneTransport
 from .transport._own import OwnTransport

@@ -32,11 +32,11 @@ from ._models import RetryPolicy
 from ._platforms import Platform
 from ._reply import Reply
 from ._retry import wait_before_retry
-from ._reuse import Reuse
 from ._slots import Slots
 from ._speed import within_window
 from ._tokens import TokenCall, TokenProvider
 from ._transfer import Exchange, Obstacle, Transfer, always_repeatable
+from ._upload.reuse import Reuse
 from ._urls import (
     SecretURL,
     api_url,

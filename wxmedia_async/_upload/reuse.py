@@ -11,11 +11,11 @@ import anyio
 import anyio.to_thread
 import attrs
 
-from ._caches import UploadCache
-from ._models import UploadedMedia, lives_long_enough
-from ._plain import pread
-from ._sources import OpenSource
-from ._tokens import AppToken, CorpToken, TokenLike
+from .._models import UploadedMedia, lives_long_enough
+from .._plain import pread
+from .._sources import OpenSource
+from .._tokens import AppToken, CorpToken, TokenLike
+from .caches import UploadCache
 
 Update: TypeAlias = Callable[[bytes | bytearray], None]
 

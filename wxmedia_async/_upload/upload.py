@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 import attrs
 import httpx
 
-from ._errors import MediaError, MediaRejected, TooLarge
-from ._models import UploadedMedia
-from ._platforms import Limit, Platform
-from ._progress import Reporter
-from ._session import Session
-from ._sources import OpenSource, open_source
-from ._speed import Speed
-from ._transfer import Exchange, Transfer
-from ._wire import filenames, kinds, multipart, replies
+from .._errors import MediaError, MediaRejected, TooLarge
+from .._models import UploadedMedia
+from .._platforms import Limit, Platform
+from .._progress import Reporter
+from .._session import Session
+from .._sources import OpenSource, open_source
+from .._speed import Speed
+from .._transfer import Exchange, Transfer
+from .._wire import filenames, kinds, multipart, replies
 
 _UNKNOWN_TYPE = "application/octet-stream"
 

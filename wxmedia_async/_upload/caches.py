@@ -12,7 +12,7 @@ from typing import Protocol
 import anyio.to_thread
 import attrs
 
-from ._models import UploadedMedia
+from .._models import UploadedMedia
 
 
 class UploadCache(Protocol):

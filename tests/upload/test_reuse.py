@@ -22,7 +22,7 @@ from wxmedia_async import (
     UploadCache,
     UploadedMedia,
 )
-from wxmedia_async._reuse import account_of
+from wxmedia_async._upload.reuse import account_of
 
 MakeCache = Callable[[], UploadCache]
 

@@ -1,0 +1,4 @@
+"""One upload, start to finish.
+
+Imports sources, the session, and what lies below them; nothing of downloads.
+"""
