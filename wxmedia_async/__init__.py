@@ -2,6 +2,7 @@
 
 from ._client import MediaClient
 from ._cloudbase import CloudbaseToken
+from ._download.stream import MediaStream
 from ._errors import (
     APIError,
     ClientClosed,
@@ -39,7 +40,6 @@ from ._models import (
     UploadedMedia,
 )
 from ._platforms import MINI_PROGRAM, OFFICIAL_ACCOUNT, WECOM, Limit, Platform
-from ._stream import MediaStream
 from ._tokens import AppToken, CorpToken, StaticToken, TokenProvider, TokenStore
 from ._upload.caches import FileUploadCache, MemoryUploadCache, UploadCache
 from .stores import FileTokenStore, RedisRateLimiter, RedisTokenStore

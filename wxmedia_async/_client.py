@@ -15,10 +15,13 @@ import anyio
 import attrs
 import httpx
 
-from . import _call, _download
+from . import _call
 from ._batch.jobs import download_jobs, upload_jobs
 from ._batch.outcomes import Batch, OnError, open_batch
 from ._bounds import bound_for
+from ._download import save as _download
+from ._download.stream import MediaStream, open_stream
+from ._download.wanted import Wanted
 from ._files import Target, resolve_target
 from ._hosts import Hosts
 from ._lifetime import Lifetime
@@ -41,12 +44,10 @@ from ._progress import ProgressCallback, Reporter
 from ._rate import limiter_for
 from ._session import HEADERS, Session
 from ._slots import Slots
-from ._stream import MediaStream, open_stream
 from ._tokens import TokenLike, TokenProvider, bind
 from ._upload import upload as _upload
 from ._upload.caches import UploadCache
 from ._upload.reuse import Reuse, account_of
-from ._wanted import Wanted
 from .transport._lanes import LaneTransport
 from .transport._own import OwnTransport
 from .transport._proxies import proxy_mounts

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import cast
 
-from .. import _download
+from .._download import save as _download
+from .._download.wanted import Wanted
 from .._files import Target
 from .._models import Destination, Download, SavedMedia, Upload, UploadedMedia
 from .._progress import Reporter
 from .._session import Session
 from .._upload import upload as _upload
-from .._wanted import Wanted
 from .manifest import Key
 from .outcomes import Job
 

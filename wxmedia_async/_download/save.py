@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from ._files import Target, check_free, child, open_part
-from ._incoming import Incoming, open_media
-from ._models import Destination, MediaContent, SavedMedia
-from ._progress import Reporter
-from ._session import Session
-from ._transfer import Transfer
-from ._wanted import Wanted
-from ._wire import filenames
+from .._files import Target, check_free, child, open_part
+from .._models import Destination, MediaContent, SavedMedia
+from .._progress import Reporter
+from .._session import Session
+from .._transfer import Transfer
+from .._wire import filenames
+from .incoming import Incoming, open_media
+from .wanted import Wanted
 
 
 async def save(

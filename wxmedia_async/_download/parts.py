@@ -7,14 +7,14 @@ from typing import Self
 
 import anyio
 
-from ._errors import MediaError, Truncated, UnexpectedReply
-from ._files import Part
-from ._reply import Reply
-from ._session import Session
-from ._transfer import Transfer
-from ._wanted import Wanted
-from ._wire import ranges, replies
-from ._wire.ranges import ByteRange
+from .._errors import MediaError, Truncated, UnexpectedReply
+from .._files import Part
+from .._reply import Reply
+from .._session import Session
+from .._transfer import Transfer
+from .._wire import ranges, replies
+from .._wire.ranges import ByteRange
+from .wanted import Wanted
 
 
 def part_size(reply: Reply, part: ByteRange) -> int:

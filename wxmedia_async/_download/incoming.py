@@ -7,15 +7,15 @@ from typing import Self, TypeAlias
 
 import attrs
 
-from ._errors import APIError, TooLarge, UnexpectedReply
-from ._files import Part
-from ._parts import MediaInParts, part_size
-from ._reply import Reply
-from ._session import Session
-from ._transfer import Transfer
-from ._urls import joined
-from ._wanted import Wanted
-from ._wire import errcodes, ranges, replies
+from .._errors import APIError, TooLarge, UnexpectedReply
+from .._files import Part
+from .._reply import Reply
+from .._session import Session
+from .._transfer import Transfer
+from .._urls import joined
+from .._wire import errcodes, ranges, replies
+from .parts import MediaInParts, part_size
+from .wanted import Wanted
 
 _OK = 200
 _MAX_REDIRECTS = 3

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from ._errors import MediaError
-from ._incoming import Incoming, open_media
-from ._session import Session, cleaned
-from ._transfer import Transfer
-from ._wanted import Wanted
+from .._errors import MediaError
+from .._session import Session, cleaned
+from .._transfer import Transfer
+from .incoming import Incoming, open_media
+from .wanted import Wanted
 
 
 @asynccontextmanager

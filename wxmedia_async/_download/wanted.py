@@ -4,8 +4,8 @@ from typing import Any
 
 import attrs
 
-from ._transfer import Exchange
-from ._wire.ranges import ByteRange
+from .._transfer import Exchange
+from .._wire.ranges import ByteRange
 
 
 def _check_media_id(_: object, __: object, value: Any) -> None:
