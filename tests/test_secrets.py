@@ -45,9 +45,9 @@ from wxmedia_async import (
     UnexpectedReply,
     UnsafeURL,
 )
+from wxmedia_async._session.transfer import Exchange, Transfer
+from wxmedia_async._session.urls import SecretURL
 from wxmedia_async._tokens import TokenCall
-from wxmedia_async._transfer import Exchange, Transfer
-from wxmedia_async._urls import SecretURL
 from wxmedia_async._wire.replies import VideoLink
 
 HIDDEN = "that-must-never-be-seen"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from ._errors import MediaError, TransferError
 from ._platforms import MIB
-from ._session import Session
-from ._transfer import Exchange, Transfer
+from ._session.session import Session
+from ._session.transfer import Exchange, Transfer
 
 _MAX_REPLY = 4 * MIB
 

@@ -18,13 +18,10 @@ import httpx
 from . import _call
 from ._batch.jobs import download_jobs, upload_jobs
 from ._batch.outcomes import Batch, OnError, open_batch
-from ._bounds import bound_for
 from ._download import save as _download
 from ._download.stream import MediaStream, open_stream
 from ._download.wanted import Wanted
 from ._files import Target, resolve_target
-from ._hosts import Hosts
-from ._lifetime import Lifetime
 from ._models import (
     Adaptive,
     Destination,
@@ -41,9 +38,12 @@ from ._models import (
 )
 from ._platforms import MIB, MINI_PROGRAM, Platform
 from ._progress import ProgressCallback, Reporter
-from ._rate import limiter_for
-from ._session import HEADERS, Session
-from ._slots import Slots
+from ._session.bounds import bound_for
+from ._session.hosts import Hosts
+from ._session.lifetime import Lifetime
+from ._session.rate import limiter_for
+from ._session.session import HEADERS, Session
+from ._session.slots import Slots
 from ._tokens import TokenLike, TokenProvider, bind
 from ._upload import upload as _upload
 from ._upload.caches import UploadCache

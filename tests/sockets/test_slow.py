@@ -19,7 +19,8 @@ from tests.sockets.server import (
     stalls_after,
     whole,
 )
-from wxmedia_async import RetryPolicy, TransferTimeout, _speed
+from wxmedia_async import RetryPolicy, TransferTimeout
+from wxmedia_async._session import speed as _speed
 
 pytestmark = pytest.mark.usefixtures("way")
 
@@ -122,7 +123,7 @@ async def test_endless_stream() -> None:
 
 async def test_minimum_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault 7: a body that drips ends without a deadline as well."""
-    monkeypatch.setattr("wxmedia_async._speed.WINDOW", 0.1)
+    monkeypatch.setattr("wxmedia_async._session.speed.WINDOW", 0.1)
     with Server(drips(whole()[:-500], b".", every=0.02)) as server:
         async with client_to(server, deadline=None, retry=ONCE) as client:
             with pytest.raises(TransferTimeout, match="bytes moved") as info:
@@ -157,7 +158,7 @@ async def test_server_reads_nothing_and_nobody_set_a_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Fault 24: without a timeout it is the minimum speed that ends a write."""
-    monkeypatch.setattr("wxmedia_async._speed.WINDOW", 0.1)
+    monkeypatch.setattr("wxmedia_async._session.speed.WINDOW", 0.1)
     with Server(reads_no_body, buffer=4096) as server:
         async with client_to(
             server, timeout=httpx.Timeout(None), deadline=None, retry=ONCE

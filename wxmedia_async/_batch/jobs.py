@@ -12,7 +12,7 @@ from .._download.wanted import Wanted
 from .._files import Target
 from .._models import Destination, Download, SavedMedia, Upload, UploadedMedia
 from .._progress import Reporter
-from .._session import Session
+from .._session.session import Session
 from .._upload import upload as _upload
 from .manifest import Key
 from .outcomes import Job

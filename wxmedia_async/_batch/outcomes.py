@@ -31,7 +31,7 @@ from .._errors import (
 )
 from .._models import Outcome
 from .._progress import ProgressCallback, Reporter
-from .._session import Session
+from .._session.session import Session
 from .manifest import Entry, FileManifest, Key, Manifest, NoManifest
 
 Result = TypeVar("Result")

@@ -9,10 +9,10 @@ import attrs
 
 from .._errors import APIError, TooLarge, UnexpectedReply
 from .._files import Part
-from .._reply import Reply
-from .._session import Session
-from .._transfer import Transfer
-from .._urls import joined
+from .._session.reply import Reply
+from .._session.session import Session
+from .._session.transfer import Transfer
+from .._session.urls import joined
 from .._wire import errcodes, ranges, replies
 from .parts import MediaInParts, part_size
 from .wanted import Wanted

@@ -9,9 +9,9 @@ import anyio
 
 from .._errors import MediaError, Truncated, UnexpectedReply
 from .._files import Part
-from .._reply import Reply
-from .._session import Session
-from .._transfer import Transfer
+from .._session.reply import Reply
+from .._session.session import Session
+from .._session.transfer import Transfer
 from .._wire import ranges, replies
 from .._wire.ranges import ByteRange
 from .wanted import Wanted

@@ -8,8 +8,8 @@ from pathlib import Path
 from .._files import Target, check_free, child, open_part
 from .._models import Destination, MediaContent, SavedMedia
 from .._progress import Reporter
-from .._session import Session
-from .._transfer import Transfer
+from .._session.session import Session
+from .._session.transfer import Transfer
 from .._wire import filenames
 from .incoming import Incoming, open_media
 from .wanted import Wanted

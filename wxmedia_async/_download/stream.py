@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import anyio
 
 from .._errors import MediaError
-from .._session import Session, cleaned
-from .._transfer import Transfer
+from .._session.session import Session, cleaned
+from .._session.transfer import Transfer
 from .incoming import Incoming, open_media
 from .wanted import Wanted
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import attrs
 
-from .._transfer import Exchange
+from .._session.transfer import Exchange
 from .._wire.ranges import ByteRange
 
 

@@ -15,10 +15,10 @@ from .._errors import MediaError, MediaRejected, TooLarge
 from .._models import UploadedMedia
 from .._platforms import Limit, Platform
 from .._progress import Reporter
-from .._session import Session
+from .._session.session import Session
+from .._session.speed import Speed
+from .._session.transfer import Exchange, Transfer
 from .._sources import OpenSource, open_source
-from .._speed import Speed
-from .._transfer import Exchange, Transfer
 from .._wire import filenames, kinds, multipart, replies
 
 _UNKNOWN_TYPE = "application/octet-stream"

@@ -5,7 +5,7 @@ from collections import deque
 import anyio
 import attrs
 
-from ._models import Rate, RateLimiter
+from .._models import Rate, RateLimiter
 
 
 @attrs.define(eq=False)

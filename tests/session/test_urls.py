@@ -6,7 +6,7 @@ from types import FunctionType
 import httpx
 import pytest
 
-from wxmedia_async._urls import (
+from wxmedia_async._session.urls import (
     SecretURL,
     api_url,
     query_of,

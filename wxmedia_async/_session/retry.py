@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ._errors import MediaError, RateLimited
-from ._models import RetryPolicy
+from .._errors import MediaError, RateLimited
+from .._models import RetryPolicy
 
 # 2.0**1024 overflows; by then every maximum is long reached.
 _MAX_DOUBLINGS = 32

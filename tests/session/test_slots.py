@@ -12,8 +12,8 @@ from wxmedia_async import (
     ServerBusy,
     TransferTimeout,
 )
-from wxmedia_async._bounds import bound_for
-from wxmedia_async._slots import Slots
+from wxmedia_async._session.bounds import bound_for
+from wxmedia_async._session.slots import Slots
 
 
 def slots_of(width: int | Adaptive, rate: RateLimiter | None = None) -> Slots:

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import anyio
 
-from ._errors import MediaError, RateLimited, ServerBusy, TransferTimeout
-from ._models import Adaptive
+from .._errors import MediaError, RateLimited, ServerBusy, TransferTimeout
+from .._models import Adaptive
 
 # What is left of the bound after a cut. Half, as in TCP, would leave a service
 # that refuses at a fixed number of calls idle for much of the time.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from wxmedia_async import TransferTimeout
-from wxmedia_async._speed import SLOWEST, WINDOW, Speed, within_window
+from wxmedia_async._session.speed import SLOWEST, WINDOW, Speed, within_window
 
 ENOUGH = int(SLOWEST * WINDOW)
 

@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from wxmedia_async import Adaptive, RateLimited, ServerBusy, TransferTimeout
-from wxmedia_async._bounds import AdaptiveBound, FixedBound, bound_for
 from wxmedia_async._errors import MediaError, MediaNotFound
+from wxmedia_async._session.bounds import AdaptiveBound, FixedBound, bound_for
 
 
 @pytest.mark.parametrize("slots", [0, -1, True, 1.5, "4"])

@@ -9,11 +9,11 @@ from typing import Self, TypeVar
 import anyio
 import attrs
 
-from ._answer import Body
-from ._errors import MediaError, TooLarge, Truncated
-from ._failures import HTTPX_ERRORS, HTTPXError, translated
-from ._speed import Speed
-from ._wire import replies
+from .._errors import MediaError, TooLarge, Truncated
+from .._wire import replies
+from .answer import Body
+from .failures import HTTPX_ERRORS, HTTPXError, translated
+from .speed import Speed
 
 T = TypeVar("T")
 

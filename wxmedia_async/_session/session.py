@@ -15,8 +15,7 @@ import attrs
 import httpx
 from attrs.validators import instance_of
 
-from ._answer import Answer, Body, answer_of
-from ._errors import (
+from .._errors import (
     ClientClosed,
     MediaError,
     TokenRejected,
@@ -24,20 +23,22 @@ from ._errors import (
     TransferTimeout,
     UnsafeURL,
 )
-from ._failures import HTTPX_ERRORS, translated
-from ._files import FileIO
-from ._hosts import Hosts
-from ._lifetime import Lifetime
-from ._models import RetryPolicy
-from ._platforms import Platform
-from ._reply import Reply
-from ._retry import wait_before_retry
-from ._slots import Slots
-from ._speed import within_window
-from ._tokens import TokenCall, TokenProvider
-from ._transfer import Exchange, Obstacle, Transfer, always_repeatable
-from ._upload.reuse import Reuse
-from ._urls import (
+from .._files import FileIO
+from .._models import RetryPolicy
+from .._platforms import Platform
+from .._tokens import TokenCall, TokenProvider
+from .._upload.reuse import Reuse
+from .._wire import addresses, replies
+from .answer import Answer, Body, answer_of
+from .failures import HTTPX_ERRORS, translated
+from .hosts import Hosts
+from .lifetime import Lifetime
+from .reply import Reply
+from .retry import wait_before_retry
+from .slots import Slots
+from .speed import within_window
+from .transfer import Exchange, Obstacle, Transfer, always_repeatable
+from .urls import (
     SecretURL,
     api_url,
     query_of,
@@ -46,7 +47,6 @@ from ._urls import (
     target_of,
     with_defaults,
 )
-from ._wire import addresses, replies
 
 T = TypeVar("T")
 

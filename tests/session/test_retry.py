@@ -15,7 +15,7 @@ from wxmedia_async import (
     TransferTimeout,
     Truncated,
 )
-from wxmedia_async._retry import wait_before_retry
+from wxmedia_async._session.retry import wait_before_retry
 
 BUSY = ServerBusy("busy", code=-1)
 

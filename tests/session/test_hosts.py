@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from wxmedia_async._hosts import Hosts
+from wxmedia_async._session.hosts import Hosts
 
 URLS = ("https://a.test", "https://b.test", "https://c.test")
 

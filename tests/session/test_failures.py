@@ -15,7 +15,7 @@ from wxmedia_async import (
     Truncated,
     UnexpectedReply,
 )
-from wxmedia_async._failures import HTTPX_ERRORS, translated
+from wxmedia_async._session.failures import HTTPX_ERRORS, translated
 
 TOKEN = "TOKEN-that-must-never-be-seen"
 REQUEST = httpx.Request("GET", f"https://wechat.test/get?access_token={TOKEN}")

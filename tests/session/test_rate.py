@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from wxmedia_async import Rate, RateLimiter
-from wxmedia_async._rate import LocalRateLimiter, limiter_for
+from wxmedia_async._session.rate import LocalRateLimiter, limiter_for
 
 
 class Clock:

@@ -9,7 +9,7 @@ import anyio
 import attrs
 import httpx
 
-from ._errors import MediaError
+from .._errors import MediaError
 
 
 @attrs.frozen(kw_only=True)

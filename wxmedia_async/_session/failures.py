@@ -9,7 +9,7 @@ from typing import TypeAlias
 import httpx
 import idna
 
-from ._errors import (
+from .._errors import (
     MediaError,
     ServerBusy,
     TransferError,
@@ -17,7 +17,7 @@ from ._errors import (
     Truncated,
     UnexpectedReply,
 )
-from ._wire.redaction import excerpt
+from .._wire.redaction import excerpt
 
 # What httpcore and h11 say when the peer went away; every other protocol error
 # is a reply that is none.

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from wxmedia_async import ClientClosed
-from wxmedia_async._lifetime import Lifetime
+from wxmedia_async._session.lifetime import Lifetime
 
 
 @contextmanager

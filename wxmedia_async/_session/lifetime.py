@@ -9,7 +9,7 @@ import anyio
 import attrs
 from anyio.lowlevel import current_token
 
-from ._errors import ClientClosed
+from .._errors import ClientClosed
 
 
 @attrs.define(eq=False, repr=False)

@@ -7,9 +7,9 @@ import math
 import anyio
 import attrs
 
-from ._bounds import Bound
-from ._errors import MediaError, RateLimited, TransferTimeout
-from ._models import RateLimiter
+from .._errors import MediaError, RateLimited, TransferTimeout
+from .._models import RateLimiter
+from .bounds import Bound
 
 
 @attrs.define(eq=False, repr=False)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import attrs
 
-from ._errors import TransferTimeout
+from .._errors import TransferTimeout
 
 WINDOW = 30.0
 """Seconds over which the speed of a body is judged."""
