@@ -47,7 +47,7 @@ from wxmedia_async import (
 )
 from wxmedia_async._session.transfer import Exchange, Transfer
 from wxmedia_async._session.urls import SecretURL
-from wxmedia_async._tokens import TokenCall
+from wxmedia_async._tokens.providers import TokenCall
 from wxmedia_async._wire.replies import VideoLink
 
 HIDDEN = "that-must-never-be-seen"

@@ -1,7 +1,6 @@
 """WeChat temporary media for asyncio and trio: concurrent, streaming transfers."""
 
 from ._client import MediaClient
-from ._cloudbase import CloudbaseToken
 from ._download.stream import MediaStream
 from ._errors import (
     APIError,
@@ -40,7 +39,14 @@ from ._models import (
     UploadedMedia,
 )
 from ._platforms import MINI_PROGRAM, OFFICIAL_ACCOUNT, WECOM, Limit, Platform
-from ._tokens import AppToken, CorpToken, StaticToken, TokenProvider, TokenStore
+from ._tokens.cloudbase import CloudbaseToken
+from ._tokens.providers import (
+    AppToken,
+    CorpToken,
+    StaticToken,
+    TokenProvider,
+    TokenStore,
+)
 from ._upload.caches import FileUploadCache, MemoryUploadCache, UploadCache
 from .stores import FileTokenStore, RedisRateLimiter, RedisTokenStore
 

@@ -44,7 +44,7 @@ from ._session.lifetime import Lifetime
 from ._session.rate import limiter_for
 from ._session.session import HEADERS, Session
 from ._session.slots import Slots
-from ._tokens import TokenLike, TokenProvider, bind
+from ._tokens.providers import TokenLike, TokenProvider, bind
 from ._upload import upload as _upload
 from ._upload.caches import UploadCache
 from ._upload.reuse import Reuse, account_of

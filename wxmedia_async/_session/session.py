@@ -26,7 +26,7 @@ from .._errors import (
 from .._files import FileIO
 from .._models import RetryPolicy
 from .._platforms import Platform
-from .._tokens import TokenCall, TokenProvider
+from .._tokens.providers import TokenCall, TokenProvider
 from .._upload.reuse import Reuse
 from .._wire import addresses, replies
 from .answer import Answer, Body, answer_of

@@ -14,7 +14,7 @@ import attrs
 from .._models import UploadedMedia, lives_long_enough
 from .._plain import pread
 from .._sources import OpenSource
-from .._tokens import AppToken, CorpToken, TokenLike
+from .._tokens.providers import AppToken, CorpToken, TokenLike
 from .caches import UploadCache
 
 Update: TypeAlias = Callable[[bytes | bytearray], None]

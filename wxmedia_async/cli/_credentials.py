@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .._platforms import Platform
-from .._tokens import AppToken, CorpToken, StaticToken
+from .._tokens.providers import AppToken, CorpToken, StaticToken
 
 APPID = "WXMEDIA_APPID"
 SECRET = "WXMEDIA_SECRET"

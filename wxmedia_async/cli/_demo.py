@@ -14,7 +14,7 @@ import anyio
 from .._client import MediaClient
 from .._models import Outcome, SavedMedia, UploadedMedia
 from .._platforms import Platform
-from .._tokens import AppToken, CorpToken
+from .._tokens.providers import AppToken, CorpToken
 from ..simulator import Simulator
 from ..simulator.serve import serve
 from . import _images

@@ -12,10 +12,10 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
-from ._errors import UnexpectedReply
-from ._models import AccessToken
-from ._token_cache import TokenCache, utc_now
-from ._wire import replies
+from .._errors import UnexpectedReply
+from .._models import AccessToken
+from .._wire import replies
+from .cache import TokenCache, utc_now
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wxmedia_async import AccessToken, ServerBusy
-from wxmedia_async._token_cache import TokenCache
+from wxmedia_async._tokens.cache import TokenCache
 
 Step: TypeAlias = tuple[
     Literal["get", "renew", "cancel", "answer", "fail", "wait"], int

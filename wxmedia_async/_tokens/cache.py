@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import anyio
 import attrs
 
-from ._errors import MediaError
-from ._models import AccessToken
+from .._errors import MediaError
+from .._models import AccessToken
 
 # A token is replaced before it ends: five minutes before, as the old one stays
 # usable that long, and sooner after the last fetch where little time is left,

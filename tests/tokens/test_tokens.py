@@ -26,8 +26,8 @@ from wxmedia_async import (
     TokenRejected,
     UnexpectedReply,
 )
-from wxmedia_async._token_cache import TokenCache
-from wxmedia_async._tokens import (
+from wxmedia_async._tokens.cache import TokenCache
+from wxmedia_async._tokens.providers import (
     BoundToken,
     FunctionToken,
     TokenCall,
