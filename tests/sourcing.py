@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 
 from wxmedia_async._local.disk import FileIO
-from wxmedia_async._sources import OpenSource, open_source
+from wxmedia_async._sources.source import OpenSource, open_source
 
 CONTENT = bytes(range(256)) * 1000
 

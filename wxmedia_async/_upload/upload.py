@@ -18,7 +18,7 @@ from .._progress import Reporter
 from .._session.session import Session
 from .._session.speed import Speed
 from .._session.transfer import Exchange, Transfer
-from .._sources import OpenSource, open_source
+from .._sources.source import OpenSource, open_source
 from .._wire import filenames, kinds, multipart, replies
 
 _UNKNOWN_TYPE = "application/octet-stream"

@@ -12,9 +12,9 @@ from typing import cast
 
 import attrs
 
-from ._errors import SourceChanged
-from ._local.disk import FileIO, disk_for
-from ._reading import FIRST, READ_SIZE, Label, Located, Pass
+from .._errors import SourceChanged
+from .._local.disk import FileIO, disk_for
+from .reading import FIRST, READ_SIZE, Label, Located, Pass
 
 # A FIFO would hold up its opening until somebody writes to it, and a terminal
 # would become the process's own.

@@ -19,12 +19,12 @@ from typing import Any, Protocol, cast
 import anyio.to_thread
 import attrs
 
-from ._errors import SourceChanged
-from ._flow import Reads, open_flow, spool
-from ._local.disk import FileIO
-from ._located import open_async_file, open_buffer, open_file, settled
-from ._plain import base_name, open_path
-from ._reading import Label
+from .._errors import SourceChanged
+from .._local.disk import FileIO
+from .flow import Reads, open_flow, spool
+from .located import open_async_file, open_buffer, open_file, settled
+from .plain import base_name, open_path
+from .reading import Label
 
 
 class OpenSource(Protocol):

@@ -15,10 +15,10 @@ from functools import partial
 
 import anyio
 
-from ._errors import SourceChanged, TooLarge
-from ._local.disk import FileIO, disk_for
-from ._located import file_between
-from ._reading import FIRST, READ_SIZE, Label, Located, Pass, as_bytes, unchanging
+from .._errors import SourceChanged, TooLarge
+from .._local.disk import FileIO, disk_for
+from .located import file_between
+from .reading import FIRST, READ_SIZE, Label, Located, Pass, as_bytes, unchanging
 
 _IN_MEMORY = 1024 * 1024
 

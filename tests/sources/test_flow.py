@@ -29,7 +29,7 @@ from tests.sourcing import (
 )
 from wxmedia_async import SourceChanged, TooLarge
 from wxmedia_async._local.disk import FileIO
-from wxmedia_async._sources import OpenSource
+from wxmedia_async._sources.source import OpenSource
 
 MIB = 1024 * 1024
 
@@ -311,7 +311,7 @@ async def test_a_generator_has_a_while_to_clean_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A clean-up that never ends does not hold up the upload for ever."""
-    monkeypatch.setattr("wxmedia_async._flow._PATIENCE", 0)
+    monkeypatch.setattr("wxmedia_async._sources.flow._PATIENCE", 0)
 
     async with opened(Stubborn(), size=65) as source:
         await anext(source.chunks())

@@ -10,10 +10,10 @@ from typing import Protocol, TypeAlias, TypeVar, cast
 
 import anyio
 
-from ._errors import SourceChanged
-from ._local.disk import Disk, FileIO, disk_for
-from ._plain import open_duplicate, plain_descriptor
-from ._reading import FIRST, READ_SIZE, Label, Located, Pass, as_bytes
+from .._errors import SourceChanged
+from .._local.disk import Disk, FileIO, disk_for
+from .plain import open_duplicate, plain_descriptor
+from .reading import FIRST, READ_SIZE, Label, Located, Pass, as_bytes
 
 T = TypeVar("T")
 

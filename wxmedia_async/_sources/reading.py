@@ -7,7 +7,7 @@ from typing import TypeAlias, cast
 
 import attrs
 
-from ._errors import SourceChanged
+from .._errors import SourceChanged
 
 READ_SIZE = 64 * 1024
 """
