@@ -21,7 +21,7 @@ from ._batch.outcomes import Batch, OnError, open_batch
 from ._download import save as _download
 from ._download.stream import MediaStream, open_stream
 from ._download.wanted import Wanted
-from ._files import Target, resolve_target
+from ._files.part import Target, resolve_target
 from ._models import (
     Adaptive,
     Destination,

@@ -210,7 +210,7 @@ async def test_fault_29_a_full_disk_ends_the_batch(
     def full(fd: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("wxmedia_async._files.os.write", full)
+    monkeypatch.setattr("wxmedia_async._files.part.os.write", full)
     async with client_of(service, max_concurrency=1) as client:
         async with client.download_many(service.stored, tmp_path) as outcomes:
             found = [outcome async for outcome in outcomes]

@@ -8,7 +8,7 @@ from typing import Self
 import anyio
 
 from .._errors import MediaError, Truncated, UnexpectedReply
-from .._files import Part
+from .._files.part import Part
 from .._session.reply import Reply
 from .._session.session import Session
 from .._session.transfer import Transfer

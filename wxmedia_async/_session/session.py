@@ -23,7 +23,7 @@ from .._errors import (
     TransferTimeout,
     UnsafeURL,
 )
-from .._files import FileIO
+from .._files.part import FileIO
 from .._models import RetryPolicy
 from .._platforms import Platform
 from .._tokens.providers import TokenCall, TokenProvider

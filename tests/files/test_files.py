@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from tests.descriptors import none_left_open
-from wxmedia_async._files import (
+from wxmedia_async._files.part import (
     FileIO,
     Part,
     Target,
@@ -295,7 +295,7 @@ async def test_short_writes_are_continued(
     write, pwrite = os.write, os.pwrite
     monkeypatch.setattr("os.write", lambda fd, data: write(fd, data[:2]))
     monkeypatch.setattr(
-        "wxmedia_async._files._pwrite",
+        "wxmedia_async._files.part._pwrite",
         lambda fd, data, offset: pwrite(fd, data[:2], offset),
     )
 
@@ -310,7 +310,7 @@ async def test_short_writes_are_continued(
 
 async def test_writing_at_places_without_pwrite(tmp_path: Path) -> None:
     """Where there is no pwrite(), the same bytes are in the same places."""
-    from wxmedia_async._files import _seek_and_write
+    from wxmedia_async._files.part import _seek_and_write
 
     async with open_part(str(tmp_path / "cat"), file_io="inline") as part:
         _seek_and_write(part.fd, memoryview(b"t"), 2)

@@ -12,8 +12,8 @@ from typing import Self
 
 import attrs
 
-from . import _publish
-from ._local.disk import Disk, FileIO, disk_for
+from .._local.disk import Disk, FileIO, disk_for
+from . import publish as _publish
 
 __all__ = [
     "FileIO",

@@ -14,7 +14,7 @@ import pytest
 
 from tests.descriptors import none_left_open
 from tests.interrupting import cancelled_at, torn_at
-from wxmedia_async._files import open_part
+from wxmedia_async._files.part import open_part
 
 CONTENT = b"x" * (1024 * 1024)
 

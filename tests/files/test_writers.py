@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from wxmedia_async._files import Part, open_part
+from wxmedia_async._files.part import Part, open_part
 
 
 def now(work: Coroutine[None, None, object]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wxmedia_async._publish import add, replace
+from wxmedia_async._files.publish import add, replace
 
 NO_LINKS = [
     errno.EACCES,
