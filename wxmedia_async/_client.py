@@ -21,7 +21,7 @@ from ._batch.outcomes import Batch, OnError, open_batch
 from ._download import save as _download
 from ._download.stream import MediaStream, open_stream
 from ._download.wanted import Wanted
-from ._files.part import Target, resolve_target
+from ._files.target import Target, resolve_target
 from ._models import (
     Adaptive,
     Destination,
@@ -44,7 +44,8 @@ from ._session.lifetime import Lifetime
 from ._session.rate import limiter_for
 from ._session.session import HEADERS, Session
 from ._session.slots import Slots
-from ._tokens.providers import TokenLike, TokenProvider, bind
+from ._tokens.bound import bind
+from ._tokens.providers import TokenLike, TokenProvider
 from ._upload import upload as _upload
 from ._upload.caches import UploadCache
 from ._upload.reuse import Reuse, account_of

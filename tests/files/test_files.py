@@ -12,15 +12,8 @@ import anyio
 import pytest
 
 from tests.descriptors import none_left_open
-from wxmedia_async._files.part import (
-    FileIO,
-    Part,
-    Target,
-    child,
-    make_folder,
-    open_part,
-    resolve_target,
-)
+from wxmedia_async._files.part import FileIO, Part, make_folder, open_part
+from wxmedia_async._files.target import Target, child, resolve_target
 
 MIB = 1024 * 1024
 

@@ -26,13 +26,9 @@ from wxmedia_async import (
     TokenRejected,
     UnexpectedReply,
 )
+from wxmedia_async._tokens.bound import BoundToken, FunctionToken, bind
 from wxmedia_async._tokens.cache import TokenCache
-from wxmedia_async._tokens.providers import (
-    BoundToken,
-    FunctionToken,
-    TokenCall,
-    bind,
-)
+from wxmedia_async._tokens.providers import TokenCall
 
 JPEG = b"\xff\xd8\xff"
 

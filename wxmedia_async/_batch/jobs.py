@@ -9,7 +9,7 @@ from typing import cast
 
 from .._download import save as _download
 from .._download.wanted import Wanted
-from .._files.part import Target
+from .._files.target import Target
 from .._models import Destination, Download, SavedMedia, Upload, UploadedMedia
 from .._progress import Reporter
 from .._session.session import Session

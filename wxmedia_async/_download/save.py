@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from .._files.part import Target, check_free, child, open_part
+from .._files.part import open_part
+from .._files.target import Target, check_free, child
 from .._models import Destination, MediaContent, SavedMedia
 from .._progress import Reporter
 from .._session.session import Session

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Self
 
 import attrs
@@ -15,88 +12,15 @@ import attrs
 from .._local.disk import Disk, FileIO, disk_for
 from . import publish as _publish
 
-__all__ = [
-    "FileIO",
-    "Part",
-    "Target",
-    "check_free",
-    "child",
-    "make_folder",
-    "open_part",
-    "resolve_target",
-]
-
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 
 # Of the 255 bytes of a name that most filesystems take, and the 143 of some.
 _LONGEST_HINT = 100
 
 
-@attrs.frozen
-class Target:
-    """Where a download goes: into a folder or to a path, never both."""
-
-    folder: str | None
-    path: str | None
-
-
-def resolve_target(to: str | os.PathLike[str], *, overwrite: bool) -> Target:
-    """
-    Tell a folder from a file, and refuse what cannot work before any request.
-
-    A folder is one that exists, or a str that ends in a separator.
-
-    Raises:
-        FileExistsError: There is a file, and no *overwrite*.
-
-        FileNotFoundError: The file's folder does not exist.
-
-        NotADirectoryError: The folder is something else.
-
-        ValueError: It is empty, holds a NUL, or is a device, a FIFO or a
-            socket, which cannot be overwritten as a whole.
-    """
-    if not os.fspath(to) or "\0" in os.fspath(to):
-        raise ValueError("not the path of a file or a folder")
-    path = Path(to)
-    if path.is_dir():
-        return Target(folder=str(path), path=None)
-    if _names_folder(to):
-        _check_can_be_folder(path)
-        return Target(folder=str(path), path=None)
-    _check_is_folder(path.parent)
-    if os.path.lexists(path):
-        _check_can_be_replaced(path, overwrite=overwrite)
-    return Target(folder=None, path=str(path))
-
-
 def make_folder(path: str) -> None:
     """Make the folder that downloads go into, and those above it."""
     os.makedirs(path, exist_ok=True)
-
-
-def child(folder: str, name: str) -> str:
-    """
-    Return the path of *name* in *folder*; never one outside of it.
-
-    Raises:
-        ValueError: *name* is not a single component.
-    """
-    if name in ("", ".", "..") or set(name) & {"/", "\\", "\0"}:
-        raise ValueError(f"not the plain name of a file: {name!r}")
-    return os.path.join(folder, name)
-
-
-def check_free(path: str, *, overwrite: bool) -> None:
-    """
-    Make sure that nothing is at *path*, where nothing may be overwritten.
-
-    Raises:
-        FileExistsError: Publishing would find out as well, but only after all
-            the bytes.
-    """
-    if not overwrite and os.path.lexists(path):
-        raise _os_error(errno.EEXIST, path)
 
 
 def open_part(final: str, *, file_io: FileIO, folder: str | None = None) -> Part:
@@ -225,30 +149,6 @@ class Part:
                 os.unlink(self.path)
 
 
-def _names_folder(to: str | os.PathLike[str]) -> bool:
-    separators = tuple(filter(None, (os.sep, os.altsep)))
-    return isinstance(to, str) and to.endswith(separators)
-
-
-def _check_can_be_folder(path: Path) -> None:
-    if os.path.lexists(path):
-        raise _os_error(errno.ENOTDIR, path)
-
-
-def _check_is_folder(path: Path) -> None:
-    if not path.is_dir():
-        code = errno.ENOTDIR if os.path.lexists(path) else errno.ENOENT
-        raise _os_error(code, path)
-
-
-def _check_can_be_replaced(path: Path, *, overwrite: bool) -> None:
-    if not overwrite:
-        raise _os_error(errno.EEXIST, path)
-    mode = os.lstat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-        raise ValueError("only a plain file can be overwritten")
-
-
 def _part_name(final: str) -> str:
     """Say in the name what it was to become, for people who find it."""
     hint = os.fsencode(final)[:_LONGEST_HINT].decode(errors="ignore")
@@ -281,8 +181,3 @@ def _write_all_at(fd: int, data: bytes | bytearray, offset: int) -> None:
 def _empty(fd: int) -> None:
     os.lseek(fd, 0, os.SEEK_SET)
     os.ftruncate(fd, 0)
-
-
-def _os_error(code: int, path: str | Path) -> OSError:
-    """OSError gives the right subclass for the code."""
-    return OSError(code, os.strerror(code), str(path))
