@@ -19,8 +19,8 @@ from . import _call
 from ._batch.jobs import download_jobs, upload_jobs
 from ._batch.outcomes import Batch, OnError, open_batch
 from ._download import save as _download
+from ._download.media_request import MediaRequest
 from ._download.stream import MediaStream, open_stream
-from ._download.wanted import Wanted
 from ._files.target import Target, resolve_target
 from ._models import (
     Adaptive,
@@ -495,9 +495,11 @@ class MediaClient:
         """
         return await _call.call(self._session, method, path, json=json, params=params)
 
-    def _wanted(self, media_id: str, max_bytes: int | None, hd_voice: bool) -> Wanted:
+    def _wanted(
+        self, media_id: str, max_bytes: int | None, hd_voice: bool
+    ) -> MediaRequest:
         cap = self._session.platform.max_bytes if max_bytes is None else max_bytes
-        return Wanted(media_id, cap, hd_voice)
+        return MediaRequest(media_id, cap, hd_voice)
 
 
 def _with_token(session: Session, token: TokenLike) -> Session:

@@ -12,8 +12,9 @@ import anyio
 import pytest
 
 from tests.descriptors import none_left_open
-from wxmedia_async._files.part import FileIO, Part, make_folder, open_part
+from wxmedia_async._files.part import Part, make_folder, open_part
 from wxmedia_async._files.target import Target, child, resolve_target
+from wxmedia_async._local.disk import FileIO
 
 MIB = 1024 * 1024
 

@@ -17,12 +17,12 @@ from tests.transport.conftest import Authority
 from tests.transport.scripted import MAX_HEAD, Pieces, run
 from tests.transport.servers import Peer, request_to, serving
 from wxmedia_async.transport._connection import Connection, _Records
-from wxmedia_async.transport._exchange import exchange
 from wxmedia_async.transport._open import Opener
 from wxmedia_async.transport._origin import origin_of
 from wxmedia_async.transport._parser import final_status
 from wxmedia_async.transport._pool import Pool
 from wxmedia_async.transport._request import Writer
+from wxmedia_async.transport._round_trip import round_trip
 from wxmedia_async.transport._tls import Sessions
 from wxmedia_async.transport._waiting import waiter_for
 
@@ -202,7 +202,7 @@ def test_no_last_words(answer: bytes) -> None:
     broken = cast(Connection, Broken(iter([answer])))
 
     with pytest.raises(httpx.WriteError, match="broken pipe"):
-        run(exchange(broken, prepared, memoryview(bytearray(99)), MAX_HEAD))
+        run(round_trip(broken, prepared, memoryview(bytearray(99)), MAX_HEAD))
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from wxmedia_async._errors import (
 )
 from wxmedia_async._wire.replies import (
     MAX_JSON,
-    Head,
     Media,
+    ReplyHead,
     VideoLink,
     access_token,
     check_status,
@@ -34,7 +34,7 @@ from wxmedia_async._wire.replies import (
     uploaded,
 )
 
-HEAD = Head(
+HEAD = ReplyHead(
     status=200,
     content_type="text/plain",
     disposition=None,
@@ -65,7 +65,7 @@ BROKEN = [
 ]
 
 
-def told(head: Head, body: bytes, *, wecom: bool = False) -> Media | VideoLink:
+def told(head: ReplyHead, body: bytes, *, wecom: bool = False) -> Media | VideoLink:
     """Tell what a whole reply is."""
     return media_or_link(head, body, complete=True, wecom=wecom, secrets=[TOKEN])
 
@@ -100,7 +100,7 @@ def test_a_head_of_the_documentation_is_read() -> None:
         ],
     )
 
-    assert head == Head(
+    assert head == ReplyHead(
         status=200,
         content_type="image/jpeg",
         disposition=b'attachment; filename="MEDIA_ID.jpg"',
@@ -282,7 +282,7 @@ def test_a_status_quotes_no_secret() -> None:
     ],
 )
 def test_how_much_of_a_body_is_enough(
-    head: Head, first: bytes, is_enough: bool
+    head: ReplyHead, first: bytes, is_enough: bool
 ) -> None:
     """What may be an error is read whole, of media only the magic numbers."""
     assert enough(head, first) is is_enough
@@ -474,7 +474,7 @@ def test_a_large_error_is_not_saved(content_type: str) -> None:
 
 
 @pytest.mark.parametrize("head", [HEAD, ATTACHMENT], ids=["plain", "attachment"])
-def test_an_encoded_body_is_unexpected(head: Head) -> None:
+def test_an_encoded_body_is_unexpected(head: ReplyHead) -> None:
     """Fault 10: we asked for identity, so a gzip body is not decoded."""
     error = raised(lambda: told(attrs.evolve(head, encoding="gzip"), JPEG))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from .._download import save as _download
-from .._download.wanted import Wanted
+from .._download.media_request import MediaRequest
 from .._files.target import Target
 from .._models import Destination, Download, SavedMedia, Upload, UploadedMedia
 from .._progress import Reporter
@@ -55,7 +55,7 @@ def download_jobs(
         asked = item if isinstance(item, Download) else Download(cast("str", item))
         target = batch_target if asked.to is None else _folder(asked.to)
         cap = batch_cap if asked.max_bytes is None else asked.max_bytes
-        wanted = Wanted(asked.media_id, cap, asked.hd_voice)
+        wanted = MediaRequest(asked.media_id, cap, asked.hd_voice)
 
         def run(
             reporter: Reporter, publishing: Callable[[SavedMedia], None]

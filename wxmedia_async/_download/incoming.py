@@ -14,8 +14,8 @@ from .._session.session import Session
 from .._session.transfer import Transfer
 from .._session.urls import joined
 from .._wire import errcodes, ranges, replies
+from .media_request import MediaRequest
 from .parts import MediaInParts, part_size
-from .wanted import Wanted
 
 _OK = 200
 _MAX_REDIRECTS = 3
@@ -88,7 +88,9 @@ Incoming: TypeAlias = WholeMedia | MediaInParts
 """In one piece, as nearly always, or in parts, as WeCom wants it above 20 MB."""
 
 
-async def open_media(session: Session, transfer: Transfer, wanted: Wanted) -> Incoming:
+async def open_media(
+    session: Session, transfer: Transfer, wanted: MediaRequest
+) -> Incoming:
     """
     Ask for a media, tell it from an error, and follow a link to it.
 
@@ -111,11 +113,13 @@ async def open_media(session: Session, transfer: Transfer, wanted: Wanted) -> In
     return await reply.unless_fails(_last(session, reply, wanted))
 
 
-async def _last(session: Session, reply: Reply, wanted: Wanted) -> WholeMedia:
+async def _last(session: Session, reply: Reply, wanted: MediaRequest) -> WholeMedia:
     return _whole(await _media(session, reply, wanted), reply, wanted)
 
 
-async def _in_parts(session: Session, transfer: Transfer, wanted: Wanted) -> Incoming:
+async def _in_parts(
+    session: Session, transfer: Transfer, wanted: MediaRequest
+) -> Incoming:
     probe = ranges.ByteRange(0, ranges.PROBE)
     reply = await session.exchange(transfer, wanted.exchange(probe))
     work = _probed(session, transfer, wanted, reply, probe)
@@ -125,7 +129,7 @@ async def _in_parts(session: Session, transfer: Transfer, wanted: Wanted) -> Inc
 async def _probed(
     session: Session,
     transfer: Transfer,
-    wanted: Wanted,
+    wanted: MediaRequest,
     reply: Reply,
     probe: ranges.ByteRange,
 ) -> Incoming:
@@ -152,7 +156,7 @@ async def _linked(session: Session, transfer: Transfer, url: str) -> Reply:
 
 
 async def _classified(
-    session: Session, reply: Reply, wanted: Wanted
+    session: Session, reply: Reply, wanted: MediaRequest
 ) -> replies.Media | replies.VideoLink | None:
     """Tell what came; None: WeCom wants to be asked for parts."""
     if reply.head.attachment:
@@ -167,7 +171,7 @@ async def _classified(
         return None
 
 
-async def _media(session: Session, reply: Reply, wanted: Wanted) -> replies.Media:
+async def _media(session: Session, reply: Reply, wanted: MediaRequest) -> replies.Media:
     """Return what is media; everything else is one reply too far."""
     found = await _classified(session, reply, wanted)
     if isinstance(found, replies.Media):
@@ -175,7 +179,7 @@ async def _media(session: Session, reply: Reply, wanted: Wanted) -> replies.Medi
     raise UnexpectedReply("media was expected here", status=reply.head.status)
 
 
-def _whole(media: replies.Media, reply: Reply, wanted: Wanted) -> WholeMedia:
+def _whole(media: replies.Media, reply: Reply, wanted: MediaRequest) -> WholeMedia:
     if reply.head.status != _OK:
         raise UnexpectedReply("a part, all was asked for", status=reply.head.status)
     reply.check_size(wanted.max_bytes)

@@ -14,7 +14,7 @@ from .._session.session import Session
 from .._session.transfer import Transfer
 from .._wire import ranges, replies
 from .._wire.ranges import ByteRange
-from .wanted import Wanted
+from .media_request import MediaRequest
 
 
 def part_size(reply: Reply, part: ByteRange) -> int:
@@ -50,7 +50,7 @@ class MediaInParts:
         self,
         session: Session,
         transfer: Transfer,
-        wanted: Wanted,
+        wanted: MediaRequest,
         media: replies.Media,
         first: bytes,
         size: int,

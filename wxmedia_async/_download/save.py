@@ -13,12 +13,12 @@ from .._session.session import Session
 from .._session.transfer import Transfer
 from .._wire import filenames
 from .incoming import Incoming, open_media
-from .wanted import Wanted
+from .media_request import MediaRequest
 
 
 async def save(
     session: Session,
-    wanted: Wanted,
+    wanted: MediaRequest,
     target: Target | Destination,
     *,
     overwrite: bool,
@@ -67,7 +67,7 @@ async def save(
     return saved
 
 
-async def read(session: Session, wanted: Wanted) -> MediaContent:
+async def read(session: Session, wanted: MediaRequest) -> MediaContent:
     """Download into memory."""
 
     async def attempt(transfer: Transfer) -> MediaContent:
@@ -83,7 +83,7 @@ async def read(session: Session, wanted: Wanted) -> MediaContent:
 
 
 def _final_path(
-    target: Target, incoming: Incoming, wanted: Wanted, *, overwrite: bool
+    target: Target, incoming: Incoming, wanted: MediaRequest, *, overwrite: bool
 ) -> str:
     if target.path is not None:
         return target.path
@@ -94,7 +94,7 @@ def _final_path(
     return path
 
 
-def _name(incoming: Incoming, wanted: Wanted) -> str:
+def _name(incoming: Incoming, wanted: MediaRequest) -> str:
     return filenames.saved_name(
         wanted.media_id,
         filename=incoming.filename,
@@ -104,7 +104,7 @@ def _name(incoming: Incoming, wanted: Wanted) -> str:
 
 
 def _saved(
-    wanted: Wanted, incoming: Incoming, path: Path | None, location: str
+    wanted: MediaRequest, incoming: Incoming, path: Path | None, location: str
 ) -> SavedMedia:
     return SavedMedia(
         wanted.media_id,

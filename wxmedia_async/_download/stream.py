@@ -11,11 +11,13 @@ from .._errors import MediaError
 from .._session.session import Session, cleaned
 from .._session.transfer import Transfer
 from .incoming import Incoming, open_media
-from .wanted import Wanted
+from .media_request import MediaRequest
 
 
 @asynccontextmanager
-async def open_stream(session: Session, wanted: Wanted) -> AsyncGenerator[MediaStream]:
+async def open_stream(
+    session: Session, wanted: MediaRequest
+) -> AsyncGenerator[MediaStream]:
     """Open a media, tried again until its head is there, and hold its slot."""
 
     async def attempt(transfer: Transfer) -> tuple[Incoming, MediaStream]:

@@ -11,8 +11,8 @@ import attrs
 
 from .._errors import MediaError, TooLarge, Truncated
 from .._wire import replies
-from .answer import Body
 from .failures import HTTPX_ERRORS, HTTPXError, translated
+from .http_reply import ReplyBody
 from .speed import Speed
 
 T = TypeVar("T")
@@ -35,9 +35,9 @@ class Reply:
         complete: Whether those are all.
     """
 
-    head: replies.Head
+    head: replies.ReplyHead
     host: str
-    _body: Body
+    _body: ReplyBody
     _secrets: Collection[str]
     _release: Callable[[], None]
     _speed: Speed = attrs.field(factory=lambda: Speed("receive"), init=False)

@@ -23,15 +23,15 @@ from .._errors import (
     TransferTimeout,
     UnsafeURL,
 )
-from .._files.part import FileIO
+from .._local.disk import FileIO
 from .._models import RetryPolicy
 from .._platforms import Platform
 from .._tokens.providers import TokenCall, TokenProvider
 from .._upload.reuse import Reuse
 from .._wire import addresses, replies
-from .answer import Answer, Body, answer_of
 from .failures import HTTPX_ERRORS, translated
 from .hosts import Hosts
+from .http_reply import HttpReply, ReplyBody, http_reply_of
 from .lifetime import Lifetime
 from .reply import Reply
 from .retry import wait_before_retry
@@ -75,7 +75,7 @@ class Call(NamedTuple):
 
     host: str
     timeouts: dict[str, float | None]
-    send: Callable[[], Awaitable[Answer]]
+    send: Callable[[], Awaitable[HttpReply]]
 
 
 class ShortWay(Protocol):
@@ -92,7 +92,7 @@ class ShortWay(Protocol):
         headers: Mapping[str, str],
         content: httpx.AsyncByteStream | None,
         extensions: Mapping[str, object],
-    ) -> tuple[int, Sequence[tuple[bytes, bytes]], Body]:
+    ) -> tuple[int, Sequence[tuple[bytes, bytes]], ReplyBody]:
         """
         Send a request as the client would, with `HEADERS` beside its own.
 
@@ -304,7 +304,7 @@ class Session:
             raise
         return Reply(head, call.host, answer.body, secrets, release)
 
-    async def _mapped(self, call: Call, secrets: Collection[str]) -> Answer:
+    async def _mapped(self, call: Call, secrets: Collection[str]) -> HttpReply:
         if self.http.is_closed:
             raise ClientClosed("the httpx client is closed")
         try:
@@ -313,18 +313,18 @@ class Session:
             failure = translated(error, host=call.host, phase="send", secrets=secrets)
         raise failure
 
-    async def _send_ours(self, request: httpx.Request) -> Answer:
+    async def _send_ours(self, request: httpx.Request) -> HttpReply:
         if not self.owns_http:
             return await self._send_bare(request)
         response = await self.http.send(request, stream=True, follow_redirects=False)
-        return answer_of(response)
+        return http_reply_of(response)
 
-    async def _send_bare(self, request: httpx.Request) -> Answer:
+    async def _send_bare(self, request: httpx.Request) -> HttpReply:
         """Send without the client's auth, which is meant for another service."""
         response = await self.http.send(
             request, stream=True, auth=None, follow_redirects=False
         )
-        return answer_of(response)
+        return http_reply_of(response)
 
     def _api_call(self, transfer: Transfer, exchange: Exchange) -> Call:
         name = getattr(self.tokens, "parameter", "access_token")
@@ -351,18 +351,18 @@ class Session:
     ) -> Call:
         extensions["target"] = target_of(url, query)
 
-        async def send() -> Answer:
+        async def send() -> HttpReply:
             answer = await way.send(
                 exchange.method, url, exchange.headers, exchange.body, extensions
             )
-            return Answer(*answer)
+            return HttpReply(*answer)
 
         return Call(url.host, extensions["timeout"], send)
 
     def _call(
         self,
         request: httpx.Request,
-        send: Callable[[httpx.Request], Awaitable[Answer]],
+        send: Callable[[httpx.Request], Awaitable[HttpReply]],
     ) -> Call:
         timeouts = request.extensions["timeout"]
         return Call(request.url.host, timeouts, partial(send, request))

@@ -21,10 +21,10 @@ import attrs
 
 from .._errors import SourceChanged
 from .._local.disk import FileIO
-from .flow import Reads, open_flow, spool
-from .located import open_async_file, open_buffer, open_file, settled
-from .plain import base_name, open_path
-from .reading import Label
+from .chunks import Label
+from .one_pass import Reads, open_one_pass, spool
+from .plain_file import base_name, open_path
+from .seekable import open_async_file, open_buffer, open_file, settled
 
 
 class OpenSource(Protocol):
@@ -192,7 +192,7 @@ async def _open_flow(
 ) -> OpenSource:
     if terms.size is None:
         return await spool(flow, terms.limit, label, terms.file_io, stack)
-    return await open_flow(flow, terms.size, label, stack)
+    return await open_one_pass(flow, terms.size, label, stack)
 
 
 def _label(file: object) -> Label:

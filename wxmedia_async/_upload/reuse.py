@@ -12,7 +12,7 @@ import anyio.to_thread
 import attrs
 
 from .._models import UploadedMedia, lives_long_enough
-from .._sources.plain import pread
+from .._sources.plain_file import pread
 from .._sources.source import OpenSource
 from .._tokens.providers import AppToken, CorpToken, TokenLike
 from .caches import UploadCache

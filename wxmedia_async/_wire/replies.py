@@ -42,13 +42,13 @@ _MEDIA_TYPE = re.compile(
 )
 
 
-def _is_attachment(head: Head) -> bool:
+def _is_attachment(head: ReplyHead) -> bool:
     kind, _, _ = (head.disposition or b"").partition(b";")
     return kind.strip().lower() == b"attachment"
 
 
 @attrs.frozen
-class Head:
+class ReplyHead:
     """
     What a reply's head says about the body.
 
@@ -112,7 +112,7 @@ class VideoLink:
     url: str = attrs.field(repr=False)
 
 
-def parse_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> Head:
+def parse_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> ReplyHead:
     """
     Read a reply's head.
 
@@ -127,7 +127,7 @@ def parse_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> Head:
     chunked = b"transfer-encoding" in values and _is_chunked(status, values)
     if chunked and length is not None:
         raise UnexpectedReply("Content-Length beside chunked framing", status=status)
-    return Head(
+    return ReplyHead(
         status=status,
         content_type=_first(values, b"content-type"),
         disposition=values[_DISPOSITION][0] if _DISPOSITION in values else None,
@@ -139,7 +139,9 @@ def parse_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> Head:
     )
 
 
-def check_status(head: Head, body: bytes, *, secrets: Collection[str] = ()) -> None:
+def check_status(
+    head: ReplyHead, body: bytes, *, secrets: Collection[str] = ()
+) -> None:
     """
     Let the statuses 200 and 206 pass.
 
@@ -166,7 +168,7 @@ def check_status(head: Head, body: bytes, *, secrets: Collection[str] = ()) -> N
     raise UnexpectedReply(f"HTTP {status}", status=status, excerpt=text)
 
 
-def enough(head: Head, first: bytes) -> bool:
+def enough(head: ReplyHead, first: bytes) -> bool:
     """
     Whether *first* is enough of an unfinished body for `media_or_link`.
 
@@ -182,7 +184,7 @@ def enough(head: Head, first: bytes) -> bool:
 
 
 def media_or_link(
-    head: Head,
+    head: ReplyHead,
     first: bytes,
     *,
     complete: bool,
@@ -221,7 +223,7 @@ def media_or_link(
 
 
 def parse_object(
-    head: Head,
+    head: ReplyHead,
     body: bytes,
     *,
     wecom: bool,
@@ -354,14 +356,14 @@ def _is_chunked(status: int, values: Values) -> bool:
     return coding == b"chunked"
 
 
-def _check_encoding(head: Head) -> None:
+def _check_encoding(head: ReplyHead) -> None:
     # We ask for identity: an encoding is a mistake, or a bomb.
     if head.encoding:
         text = f"a body encoded as {head.encoding[:40]!r}"
         raise UnexpectedReply(text, status=head.status)
 
 
-def _is_named_attachment(head: Head) -> bool:
+def _is_named_attachment(head: ReplyHead) -> bool:
     return head.attachment and "." in (from_disposition(head.disposition) or "")
 
 
@@ -370,18 +372,20 @@ def _first_char(first: bytes) -> bytes:
     return match[1] if match else b""
 
 
-def _media(head: Head) -> Media:
+def _media(head: ReplyHead) -> Media:
     return Media(head.content_type, from_disposition(head.disposition))
 
 
-def _media_by_kind(head: Head, first: bytes, secrets: Collection[str]) -> Media:
+def _media_by_kind(head: ReplyHead, first: bytes, secrets: Collection[str]) -> Media:
     media_type = (head.content_type or "").partition(";")[0].strip().lower()
     if first and (kind_of(first) or _MEDIA_TYPE.fullmatch(media_type)):
         return _media(head)
     raise _unexpected("neither media nor a documented reply", head, first, secrets)
 
 
-def _media_unless_error(head: Head, first: bytes, secrets: Collection[str]) -> Media:
+def _media_unless_error(
+    head: ReplyHead, first: bytes, secrets: Collection[str]
+) -> Media:
     # An error may be broken, and its Content-Type that of an image: it must
     # not become the user's file.
     if b"errcode" in first:
@@ -390,7 +394,7 @@ def _media_unless_error(head: Head, first: bytes, secrets: Collection[str]) -> M
 
 
 def _link(
-    head: Head,
+    head: ReplyHead,
     first: bytes,
     reply: dict[str, object],
     wecom: bool,
@@ -408,7 +412,7 @@ def _link(
 
 
 def _unexpected(
-    message: str, head: Head, body: bytes, secrets: Collection[str]
+    message: str, head: ReplyHead, body: bytes, secrets: Collection[str]
 ) -> UnexpectedReply:
     text = excerpt(body, secrets)
     return UnexpectedReply(message, status=head.status, excerpt=text)

@@ -117,7 +117,7 @@ class Shortcut:
         for name, value in headers.items():
             raw.append((name.encode(), value.encode()))
         request = sockets.prepare(method, url, raw, content or _NOTHING, extensions)
-        head, body, _ = await sockets.exchange(request)
+        head, body, _ = await sockets.round_trip(request)
         for header in head.headers:
             if header[0].lower() == b"set-cookie":
                 self._keep_cookies(url, head)

@@ -10,11 +10,11 @@ import httpx
 
 from ._body import Body
 from ._connection import Connection
-from ._exchange import exchange
 from ._open import Opener
 from ._parser import Head
 from ._pool import Place, Pool
 from ._request import Outgoing, Writer
+from ._round_trip import round_trip
 from ._tls import Sessions
 
 _BUFFER = 1024 * 1024
@@ -95,7 +95,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
             request.stream,
             request.extensions,
         )
-        head, body, is_stale_retry = await self.exchange(prepared)
+        head, body, is_stale_retry = await self.round_trip(prepared)
         extensions: dict[str, object] = {
             "http_version": head.version,
             "reason_phrase": head.reason,
@@ -116,7 +116,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
         extensions: Mapping[str, Any],
     ) -> Outgoing:
         """
-        Check the parts of a request, for `exchange`.
+        Check the parts of a request, for `round_trip`.
 
         Raises:
             httpx.LocalProtocolError: It cannot be sent as HTTP/1.1, or could
@@ -126,7 +126,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
         """
         return self._writer.outgoing(method, url, headers, stream, extensions)
 
-    async def exchange(self, request: Outgoing) -> Reply:
+    async def round_trip(self, request: Outgoing) -> RoundTrip:
         """
         Send *request*, and return the reply as soon as its head is complete.
 
@@ -145,32 +145,32 @@ class SocketTransport(httpx.AsyncBaseTransport):
         """Close all connections; requests that still run fail."""
         self._pool.close()
 
-    async def _answer(self, request: Outgoing, place: Place) -> Reply:
+    async def _answer(self, request: Outgoing, place: Place) -> RoundTrip:
         connection = place.take()
         if connection is None:
-            return Reply(*await self._answer_anew(request, place))
+            return RoundTrip(*await self._answer_anew(request, place))
         if request.guard is not None:
             request.guard(connection.address)
         try:
-            return Reply(*await self._exchange(request, place, connection))
+            return RoundTrip(*await self._sent(request, place, connection))
         except httpx.TransportError:
             stale = connection.lost and not connection.received
             if not stale or self._pool.closed or not request.may_be_resent():
                 raise
         place.empty()
-        return Reply(*await self._answer_anew(request, place), is_stale_retry=True)
+        return RoundTrip(*await self._answer_anew(request, place), is_stale_retry=True)
 
     async def _answer_anew(self, request: Outgoing, place: Place) -> tuple[Head, Body]:
         self._pool.make_room()
         timeout = request.timeouts.get("connect")
         connection = await self._opener.open(request.origin, request.guard, timeout)
         place.put(connection)
-        return await self._exchange(request, place, connection)
+        return await self._sent(request, place, connection)
 
-    async def _exchange(
+    async def _sent(
         self, request: Outgoing, place: Place, connection: Connection
     ) -> tuple[Head, Body]:
-        head, rest, reusable = await exchange(
+        head, rest, reusable = await round_trip(
             connection, request, self._buffer, self._max_head
         )
         if not connection.reused:
@@ -183,7 +183,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
         return head, body
 
 
-class Reply(NamedTuple):
+class RoundTrip(NamedTuple):
     """A reply whose head is complete; `is_stale_retry` as in the extension."""
 
     head: Head

@@ -14,7 +14,7 @@ import attrs
 
 from .._errors import SourceChanged
 from .._local.disk import FileIO, disk_for
-from .reading import FIRST, READ_SIZE, Label, Located, Pass
+from .chunks import FIRST, READ_SIZE, Label, Pass, Rereadable
 
 # A FIFO would hold up its opening until somebody writes to it, and a terminal
 # would become the process's own.
@@ -28,7 +28,7 @@ _FLAGS = (
 _Path = str | os.PathLike[str]
 
 
-async def open_path(path: _Path, file_io: FileIO, stack: AsyncExitStack) -> Located:
+async def open_path(path: _Path, file_io: FileIO, stack: AsyncExitStack) -> Rereadable:
     """
     Open the file at *path*, whole.
 
@@ -44,7 +44,7 @@ async def open_path(path: _Path, file_io: FileIO, stack: AsyncExitStack) -> Loca
 
 async def open_duplicate(
     fd: int, start: int, label: Label, file_io: FileIO, stack: AsyncExitStack
-) -> Located:
+) -> Rereadable:
     """
     Open the file behind *fd* from *start* on.
 
@@ -89,7 +89,7 @@ def base_name(name: object) -> str | None:
 
 async def _located(
     plain: _Plain, start: int, label: Label, file_io: FileIO, stack: AsyncExitStack
-) -> Located:
+) -> Rereadable:
     disk = disk_for(file_io)
     stack.push_async_callback(disk.finish, plain.close)
     first = await disk.run(plain.begin, start)
@@ -103,7 +103,7 @@ async def _located(
     async def confirm() -> None:
         await disk.run(plain.check)
 
-    return Located(
+    return Rereadable(
         size=size,
         filename=label.filename,
         content_type=label.content_type,

@@ -24,7 +24,7 @@ def _check_cap(_: object, __: object, value: Any) -> None:
 
 
 @attrs.frozen
-class Wanted:
+class MediaRequest:
     """Which media, and how much of it at most."""
 
     media_id: str = attrs.field(validator=_check_media_id)

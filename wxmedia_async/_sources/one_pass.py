@@ -17,8 +17,8 @@ import anyio
 
 from .._errors import SourceChanged, TooLarge
 from .._local.disk import FileIO, disk_for
-from .located import file_between
-from .reading import FIRST, READ_SIZE, Label, Located, Pass, as_bytes, unchanging
+from .chunks import FIRST, READ_SIZE, Label, Pass, Rereadable, as_bytes, unchanging
+from .seekable import file_between
 
 _IN_MEMORY = 1024 * 1024
 
@@ -38,15 +38,15 @@ class Reads(AsyncIterator[object]):
         raise StopAsyncIteration
 
 
-async def open_flow(
+async def open_one_pass(
     flow: AsyncIterable[object], size: int, label: Label, stack: AsyncExitStack
-) -> Flow:
+) -> OnePass:
     """
     Open *flow*, to be sent as it comes.
 
     Its first chunks are taken at once, to tell the kind by.
     """
-    opened = Flow(flow, size, label)
+    opened = OnePass(flow, size, label)
     stack.push_async_callback(opened.aclose)
     await opened.peek()
     return opened
@@ -58,7 +58,7 @@ async def spool(
     label: Label,
     file_io: FileIO,
     stack: AsyncExitStack,
-) -> Located:
+) -> Rereadable:
     """
     Read all of *flow* into memory, or into a temporary file where it is long.
 
@@ -80,7 +80,7 @@ async def spool(
     return await file_between(file, 0, size, label, disk)
 
 
-class Flow:
+class OnePass:
     """An iterable of chunks whose length is known; see `OpenSource`."""
 
     fileno: int | None = None

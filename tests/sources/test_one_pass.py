@@ -311,7 +311,7 @@ async def test_a_generator_has_a_while_to_clean_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A clean-up that never ends does not hold up the upload for ever."""
-    monkeypatch.setattr("wxmedia_async._sources.flow._PATIENCE", 0)
+    monkeypatch.setattr("wxmedia_async._sources.one_pass._PATIENCE", 0)
 
     async with opened(Stubborn(), size=65) as source:
         await anext(source.chunks())

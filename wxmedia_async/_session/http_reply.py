@@ -15,7 +15,7 @@ Write = Callable[[memoryview], object]
 _LEFTOVERS = 64 * 1024 // 6
 
 
-class Body(Protocol):
+class ReplyBody(Protocol):
     """The body of a reply, read once."""
 
     @property
@@ -39,17 +39,17 @@ class Body(Protocol):
         ...
 
 
-class Answer(NamedTuple):
+class HttpReply(NamedTuple):
     """A reply whose head is complete, as it came."""
 
     status: int
     headers: Sequence[tuple[bytes, bytes]]
-    body: Body
+    body: ReplyBody
 
 
-def answer_of(response: httpx.Response) -> Answer:
+def http_reply_of(response: httpx.Response) -> HttpReply:
     """Read what httpx has made of a reply."""
-    return Answer(response.status_code, response.headers.raw, HttpxBody(response))
+    return HttpReply(response.status_code, response.headers.raw, HttpxBody(response))
 
 
 @attrs.define(eq=False, repr=False)

@@ -40,7 +40,7 @@ def unchanging() -> None:
 
 
 @attrs.frozen(eq=False, repr=False)
-class Located:
+class Rereadable:
     """A source that can be read at any place, and so again; see `OpenSource`."""
 
     size: int

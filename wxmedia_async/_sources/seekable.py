@@ -12,8 +12,8 @@ import anyio
 
 from .._errors import SourceChanged
 from .._local.disk import Disk, FileIO, disk_for
-from .plain import open_duplicate, plain_descriptor
-from .reading import FIRST, READ_SIZE, Label, Located, Pass, as_bytes
+from .chunks import FIRST, READ_SIZE, Label, Pass, Rereadable, as_bytes
+from .plain_file import open_duplicate, plain_descriptor
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class AsyncSeekable(Protocol):
     def tell(self) -> Awaitable[int] | int: ...
 
 
-def open_buffer(whole: memoryview, stack: AsyncExitStack) -> Located:
+def open_buffer(whole: memoryview, stack: AsyncExitStack) -> Rereadable:
     """Open what is in memory; it is copied chunk by chunk."""
     view = _flat(stack.enter_context(whole))
     stack.enter_context(view)
@@ -50,7 +50,7 @@ def open_buffer(whole: memoryview, stack: AsyncExitStack) -> Located:
 
     size = view.nbytes
     first = view[:FIRST].tobytes()
-    return Located(size, None, None, first, lambda: Pass(size, read, confirm))
+    return Rereadable(size, None, None, first, lambda: Pass(size, read, confirm))
 
 
 def _flat(whole: memoryview) -> memoryview:
@@ -63,7 +63,7 @@ def _flat(whole: memoryview) -> memoryview:
 
 async def open_file(
     file: Seekable, label: Label, file_io: FileIO, stack: AsyncExitStack
-) -> Located:
+) -> Rereadable:
     """
     Open *file* from where it stands.
 
@@ -85,7 +85,7 @@ async def open_file(
 
 async def file_between(
     file: Seekable, start: int, end: int, label: Label, disk: Disk
-) -> Located:
+) -> Rereadable:
     """Read *file* from *start* to *end*, wherever others move it in between."""
 
     async def read_at(offset: int, size: int) -> bytes:
@@ -96,7 +96,7 @@ async def file_between(
 
 async def open_async_file(
     file: AsyncSeekable, label: Label, stack: AsyncExitStack
-) -> Located:
+) -> Rereadable:
     """Do the same as `open_file` for a file that is awaited."""
 
     async def read_at(offset: int, size: int) -> bytes:
@@ -125,7 +125,7 @@ async def settled(value: Awaitable[T] | T) -> T:
 
 async def _between(
     read_at: ReadAt, start: int, end: int, label: Label, step: int
-) -> Located:
+) -> Rereadable:
     size = end - start
 
     async def read(done: int) -> bytes:
@@ -135,7 +135,7 @@ async def _between(
         if await read_at(end, 1):
             raise SourceChanged(f"the source grew beyond its {size} bytes")
 
-    return Located(
+    return Rereadable(
         size=size,
         filename=label.filename,
         content_type=label.content_type,

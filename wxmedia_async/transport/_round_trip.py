@@ -13,7 +13,7 @@ from ._request import Outgoing
 from ._send import Sender, send
 
 
-class Incoming(NamedTuple):
+class HeadAndRest(NamedTuple):
     """
     A reply whose head is complete.
 
@@ -28,12 +28,12 @@ class Incoming(NamedTuple):
     reusable: bool
 
 
-async def exchange(
+async def round_trip(
     connection: Connection,
     request: Outgoing,
     buffer: memoryview,
     max_head: int,
-) -> Incoming:
+) -> HeadAndRest:
     """
     Send *request*, and read the head of the reply.
 
@@ -54,14 +54,14 @@ async def exchange(
         # says why is still there to be read.
         return await _last_words(reader, sender, broken)
     head, rest = await reader.read(sender.early)
-    return Incoming(head, rest, head.keep_alive and request.keep_alive and whole)
+    return HeadAndRest(head, rest, head.keep_alive and request.keep_alive and whole)
 
 
 async def _last_words(
     reader: HeadReader, sender: Sender, broken: httpx.WriteError
-) -> Incoming:
+) -> HeadAndRest:
     try:
         head, rest = await reader.read(sender.early)
     except httpx.TransportError:
         raise broken from None
-    return Incoming(head, rest, reusable=False)
+    return HeadAndRest(head, rest, reusable=False)

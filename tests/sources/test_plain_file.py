@@ -16,7 +16,7 @@ from tests.descriptors import none_left_open
 from tests.sourcing import CONTENT, opened, read, read_from
 from wxmedia_async import SourceChanged
 from wxmedia_async._local.disk import FileIO
-from wxmedia_async._sources.plain import _seek_and_read, base_name
+from wxmedia_async._sources.plain_file import _seek_and_read, base_name
 from wxmedia_async._sources.source import OpenSource
 
 
@@ -196,7 +196,7 @@ async def test_without_pread_paths_are_read(
     cat: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where there is no pread(), our own descriptors are moved before each read."""
-    monkeypatch.setattr("wxmedia_async._sources.plain.pread", _seek_and_read)
+    monkeypatch.setattr("wxmedia_async._sources.plain_file.pread", _seek_and_read)
 
     async with opened(cat) as source:
         assert await read(source) == CONTENT
@@ -253,7 +253,7 @@ async def test_an_error_of_the_disk_is_passed_on(
 
     with none_left_open():
         async with opened(cat, file_io=file_io) as source:
-            monkeypatch.setattr("wxmedia_async._sources.plain.pread", fail)
+            monkeypatch.setattr("wxmedia_async._sources.plain_file.pread", fail)
             with pytest.raises(OSError, match="Input/output error"):
                 await read(source)
 
