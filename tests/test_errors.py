@@ -28,6 +28,7 @@ from wxmedia_async import (
     UnsafeURL,
     _errors,
 )
+from wxmedia_async._errors import Phase
 
 PARENTS: dict[type[MediaError], type[Exception]] = {
     MediaError: Exception,
@@ -81,10 +82,10 @@ EXAMPLES: list[tuple[MediaError, dict[str, Any]]] = [
     ),
     (refused_address(), {"ip": "1.2.3.4", "code": 40164}),
     (slow_down(), {"retry_after": 12.5, "code": 45011}),
-    (TransferError("reset", phase="receive"), {"phase": "receive"}),
+    (TransferError("reset", phase=Phase.RECEIVE), {"phase": "receive"}),
     (Truncated(expected=10, received=3), {"expected": 10, "received": 3}),
     (Truncated(expected=None, received=3), {"expected": None, "received": 3}),
-    (TransferTimeout("slow", phase="connect"), {"phase": "connect"}),
+    (TransferTimeout("slow", phase=Phase.CONNECT), {"phase": "connect"}),
     (TooLarge(limit=10, size=11), {"limit": 10, "size": 11}),
     (SourceChanged("grew"), {}),
     (UnsafeURL("private", host="10.0.0.1"), {"host": "10.0.0.1"}),

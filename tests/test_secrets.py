@@ -45,8 +45,8 @@ from wxmedia_async import (
     UnexpectedReply,
     UnsafeURL,
 )
+from wxmedia_async._session.secrets import SecretURL
 from wxmedia_async._session.transfer import Exchange, Transfer
-from wxmedia_async._session.urls import SecretURL
 from wxmedia_async._tokens.providers import TokenCall
 from wxmedia_async._wire.replies import VideoLink
 
@@ -436,7 +436,7 @@ async def test_redirected_link_over_sockets(way: Way) -> None:
     answers = by_path({"/get": [link], "/video": [moved], "/moved": [content()]})
 
     async with way(answers) as client:
-        url = f"{client._session.hosts.current}/video?vkey={VKEY}"
+        url = f"{client._session.requests.hosts.current}/video?vkey={VKEY}"
         link._content = json.dumps({"video_url": url}).encode()
         link.headers["content-length"] = str(len(link.content))
         found = await client.read("ID")

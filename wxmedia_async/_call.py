@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
-from ._errors import MediaError, TransferError
+import attrs
+
+from ._errors import APIError, MediaError, TransferError
 from ._platforms import MIB
 from ._session.session import Session
-from ._session.transfer import Exchange, Transfer
+from ._session.transfer import Transfer, json_exchange
 
 _MAX_REPLY = 4 * MIB
+
+# RFC 6585, section 4, and RFC 9110, section 15.6.4: refused before it was looked at.
+_REFUSED_UNREAD = (429, 503)
 
 
 async def call(
@@ -23,8 +29,8 @@ async def call(
     """Send one call, as `MediaClient.call` promises."""
     _check_path(path)
     repeatable = method.upper() in ("GET", "HEAD")
-    exchange = Exchange(
-        method=method, path=path, params=params or {}, json=json, repeatable=repeatable
+    exchange = attrs.evolve(
+        json_exchange(method, path, _checked(params), json), repeatable=repeatable
     )
 
     async def attempt(transfer: Transfer) -> dict[str, object]:
@@ -32,13 +38,30 @@ async def call(
             return await reply.json(wecom=session.platform.wecom, limit=_MAX_REPLY)
 
     def obstacle(failure: MediaError) -> str | None:
-        if repeatable or not isinstance(failure, TransferError):
-            return None
-        if failure.phase == "connect":
+        if repeatable or _did_nothing(failure):
             return None
         return "not tried again: WeChat may have carried it out"
 
-    return await session.run(attempt, obstacle=obstacle)
+    return await session.bounded(partial(session.tried, attempt, obstacle=obstacle))
+
+
+def _did_nothing(failure: MediaError) -> bool:
+    """Whether WeChat cannot have carried the call out."""
+    if isinstance(failure, TransferError):
+        return failure.phase.nothing_sent
+    if isinstance(failure, APIError):
+        # An errcode says so; a gateway's 500, 502 and 504 say nothing.
+        return failure.code is not None or failure.status in _REFUSED_UNREAD
+    return False
+
+
+def _checked(params: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Find out before a token is fetched what cannot be sent."""
+    for name, value in (params or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError("names and values of params are str")
+        (name + value).encode()  # half a character is a ValueError
+    return params or {}
 
 
 def _check_path(path: str) -> None:
@@ -46,3 +69,4 @@ def _check_path(path: str) -> None:
         raise ValueError("a path begins with a slash")
     if set(path) & {"?", "#"} or not path.isprintable():
         raise ValueError("a path is no more than that; what follows a ? is params")
+    path.encode()  # half a character is a ValueError

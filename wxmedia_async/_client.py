@@ -19,9 +19,11 @@ from . import _call
 from ._batch.jobs import download_jobs, upload_jobs
 from ._batch.outcomes import Batch, OnError, open_batch
 from ._download import save as _download
+from ._download.destination import put, target_of
 from ._download.media_request import MediaRequest
 from ._download.stream import MediaStream, open_stream
-from ._files.target import Target, resolve_target
+from ._files.target import Target
+from ._foreign import unsealed
 from ._models import (
     Adaptive,
     Destination,
@@ -38,17 +40,23 @@ from ._models import (
 )
 from ._platforms import MIB, MINI_PROGRAM, Platform
 from ._progress import ProgressCallback, Reporter
-from ._session.bounds import bound_for
+from ._session.accounts import Accounts
+from ._session.bound import Bound, width_for
 from ._session.hosts import Hosts
 from ._session.lifetime import Lifetime
+from ._session.pace import Pace
 from ._session.rate import limiter_for
-from ._session.session import HEADERS, Session
-from ._session.slots import Slots
+from ._session.renewals import Renewals
+from ._session.requests import HEADERS, Requests
+from ._session.session import Session
+from ._tokens.account import identity_of
 from ._tokens.bound import bind
+from ._tokens.checked import checked
 from ._tokens.providers import TokenLike, TokenProvider
 from ._upload import upload as _upload
 from ._upload.caches import UploadCache
 from ._upload.reuse import Reuse, account_of
+from ._upload.upload import Means
 from .transport._lanes import LaneTransport
 from .transport._own import OwnTransport
 from .transport._proxies import proxy_mounts
@@ -136,19 +144,31 @@ class MediaClient:
         shortcut: Shortcut | None = None
         if http is None:
             http, shortcut = _own_http(verify)
-        session = Session(
+        requests = Requests(
             http=http,
             owns_http=owns_http,
-            shortcut=shortcut,
             hosts=Hosts(urls),
-            platform=platform,
-            slots=Slots(bound_for(max_concurrency), limiter_for(rate)),
-            tokens=None,
-            policy=retry,
             timeout=_timeout(timeout),
+            shortcut=shortcut,
+        )
+        self._accounts = Accounts()
+        pace = Pace(
+            Bound(width_for(max_concurrency)),
+            self._accounts.of(identity_of(token)),
+            limiter_for(rate),
+        )
+        session = Session(
+            requests=requests,
+            platform=platform,
+            pace=pace,
+            tokens=None,
+            renewals=Renewals(),
+            policy=retry,
             deadline=_deadline(deadline),
-            file_io=file_io,
             lifetime=Lifetime(),
+        )
+        self._means = Means(
+            file_io=file_io,
             open_sources=anyio.Semaphore(_OPEN_SOURCES, fast_acquire=True),
             reuse=_reuse(upload_cache, token, account),
         )
@@ -182,14 +202,14 @@ class MediaClient:
         try:
             await self._session.lifetime.close()
         finally:
-            if self._session.owns_http:
+            if self._session.requests.owns_http:
                 with anyio.CancelScope(shield=True):
-                    await self._session.http.aclose()
+                    await self._session.requests.http.aclose()
 
     @property
     def http(self) -> httpx.AsyncClient:
         """The httpx client that carries every request."""
-        return self._session.http
+        return self._session.requests.http
 
     @property
     def transport(self) -> Literal["sockets", "httpx", "yours"]:
@@ -199,15 +219,16 @@ class MediaClient:
         ``"sockets"``: our own. ``"httpx"``: httpx's transport, one connection
         for each request. ``"yours"``: the client that was given as ``http=``.
         """
-        shortcut = self._session.shortcut
-        if shortcut is None:
+        requests = self._session.requests
+        if requests.shortcut is None:
             return "yours"
-        return shortcut.stack(self._session.hosts.current)
+        return requests.shortcut.stack(requests.hosts.current)
 
     @property
     def token(self) -> TokenProvider | None:
         """Where tokens come from, for another SDK to share; None for None."""
-        return self._session.tokens
+        tokens = self._session.tokens
+        return None if tokens is None else tokens.provider
 
     def with_options(
         self,
@@ -216,25 +237,50 @@ class MediaClient:
         deadline: float | _Unchanged | None = _UNCHANGED,
         retry: RetryPolicy | _Unchanged = _UNCHANGED,
         token: TokenLike | _Unchanged = _UNCHANGED,
+        rate: Rate | RateLimiter | _Unchanged | None = _UNCHANGED,
     ) -> MediaClient:
         """
         Return a client with other options on the same connections and bound.
 
         It owns nothing: closing it closes nothing, and it ends with this one.
+
+        Args:
+            timeout: Seconds for each connect, read and write.
+
+            deadline: Seconds for one transfer with all its tries.
+
+            retry: How patiently failures are tried again.
+
+            token: Of another account, say, which then has a pause of its own when
+                WeChat wants fewer calls of it, and no rate but *rate*. Accounts
+                take turns at the slots.
+
+            rate: Calls per time of this client alone, instead of the other's.
         """
-        session = self._session
-        if not isinstance(timeout, _Unchanged):
-            session = attrs.evolve(session, timeout=_timeout(timeout))
-        if not isinstance(deadline, _Unchanged):
-            session = attrs.evolve(session, deadline=_deadline(deadline))
+        session, means = self._session, self._means
+        session = _with_limits(session, timeout, deadline)
         if not isinstance(retry, _Unchanged):
             session = attrs.evolve(session, policy=retry)
         if not isinstance(token, _Unchanged):
-            reuse = session.reuse and session.reuse.of_account(token)
-            session = _with_token(attrs.evolve(session, reuse=reuse), token)
+            session = self._for_account(session, token)
+            means = attrs.evolve(
+                means, reuse=means.reuse and means.reuse.of_account(token)
+            )
+        if not isinstance(rate, _Unchanged):
+            pace = attrs.evolve(session.pace, limiter=limiter_for(rate))
+            session = attrs.evolve(session, pace=pace)
         child = object.__new__(type(self))
-        child._session, child._is_child = session, True
+        child._session, child._means, child._is_child = session, means, True
+        child._accounts = self._accounts
         return child
+
+    def _for_account(self, session: Session, token: TokenLike) -> Session:
+        """A pause, and a rate, are those of an account; the bound is one for all."""
+        account = self._accounts.of(identity_of(token))
+        if account is not session.pace.account:
+            pace = attrs.evolve(session.pace, account=account, limiter=None)
+            session = attrs.evolve(session, pace=pace)
+        return _with_token(attrs.evolve(session, renewals=Renewals()), token)
 
     async def upload(
         self,
@@ -245,6 +291,8 @@ class MediaClient:
         content_type: str | None = None,
         size: int | None = None,
         progress: ProgressCallback | None = None,
+        timeout: float | httpx.Timeout | _Unchanged = _UNCHANGED,
+        deadline: float | _Unchanged | None = _UNCHANGED,
     ) -> UploadedMedia:
         """
         Upload one media and return what WeChat calls it for three days.
@@ -267,6 +315,10 @@ class MediaClient:
 
             progress: Called with a `Progress` as the bytes go.
 
+            timeout: Instead of the client's, for this call.
+
+            deadline: Instead of the client's, for this call.
+
         Raises:
             MediaRejected: Wrong type or size, before any request where the
                 platform's rules are certain.
@@ -279,15 +331,15 @@ class MediaClient:
 
             OSError: The source could not be read.
         """
-        return await _upload.upload(
-            self._session,
-            source,
-            type=type,
-            filename=filename,
-            content_type=content_type,
-            size=size,
-            reporter=Reporter(progress, source),
-        )
+        with unsealed:
+            return await _upload.upload(
+                _with_limits(self._session, timeout, deadline),
+                self._means,
+                source,
+                _upload.UploadAs(type, filename, content_type),
+                size=size,
+                reporter=Reporter(progress, source),
+            )
 
     async def download(
         self,
@@ -298,6 +350,8 @@ class MediaClient:
         max_bytes: int | None = None,
         progress: ProgressCallback | None = None,
         hd_voice: bool = False,
+        timeout: float | httpx.Timeout | _Unchanged = _UNCHANGED,
+        deadline: float | _Unchanged | None = _UNCHANGED,
     ) -> SavedMedia:
         """
         Download one media to a file, into a folder, or to a `Destination`.
@@ -319,6 +373,10 @@ class MediaClient:
 
             hd_voice: Ask for the speex recording of a voice.
 
+            timeout: Instead of the client's, for this call.
+
+            deadline: Instead of the client's, for this call.
+
         Raises:
             MediaNotFound: The media_id is wrong, too old, or another account's.
 
@@ -330,20 +388,36 @@ class MediaClient:
 
             OSError: The file could not be written.
         """
-        return await _download.save(
-            self._session,
-            self._wanted(media_id, max_bytes, hd_voice),
-            _target(to, overwrite=overwrite),
-            overwrite=overwrite,
-            reporter=Reporter(progress, media_id),
-            publishing=lambda _: None,
-        )
+        session = _with_limits(self._session, timeout, deadline)
+        wanted = self._wanted(media_id, max_bytes, hd_voice)
+        target = target_of(to, overwrite=overwrite)
+        reporter = Reporter(progress, media_id)
+        with unsealed:
+            if not isinstance(target, Target):
+                return await put(session, wanted, target, reporter=reporter)
+            return await _download.save(
+                session,
+                wanted,
+                target,
+                file_io=self._means.file_io,
+                overwrite=overwrite,
+                reporter=reporter,
+                publishing=lambda _: None,
+            )
 
     async def read(
-        self, media_id: str, *, max_bytes: int | None = 32 * MIB, hd_voice: bool = False
+        self,
+        media_id: str,
+        *,
+        max_bytes: int | None = 32 * MIB,
+        hd_voice: bool = False,
+        timeout: float | httpx.Timeout | _Unchanged = _UNCHANGED,
+        deadline: float | _Unchanged | None = _UNCHANGED,
     ) -> MediaContent:
         """
         Download one media into memory, at most *max_bytes* of it.
+
+        *timeout* and *deadline* take the place of the client's for this call.
 
         Raises:
             TooLarge: More than *max_bytes*.
@@ -351,17 +425,25 @@ class MediaClient:
             MediaError: Every other failure of the transfer; see the error tree.
         """
         wanted = self._wanted(media_id, max_bytes, hd_voice)
-        return await _download.read(self._session, wanted)
+        session = _with_limits(self._session, timeout, deadline)
+        with unsealed:
+            return await _download.read(session, wanted)
 
     def stream(
-        self, media_id: str, *, max_bytes: int | None = None, hd_voice: bool = False
+        self,
+        media_id: str,
+        *,
+        max_bytes: int | None = None,
+        hd_voice: bool = False,
+        timeout: float | httpx.Timeout | _Unchanged = _UNCHANGED,
+        deadline: float | _Unchanged | None = _UNCHANGED,
     ) -> AbstractAsyncContextManager[MediaStream]:
         """
         Download one media chunk by chunk, in an ``async with`` block.
 
         It is tried again until the reply's head is there, not after. The slot
         is held until the block ends, so start no other transfer of this client
-        inside the block.
+        inside the block. *timeout* and *deadline* take the place of the client's.
 
         Raises:
             TooLarge: More than *max_bytes*.
@@ -369,7 +451,7 @@ class MediaClient:
             MediaError: Every other failure of the transfer; see the error tree.
         """
         wanted = self._wanted(media_id, max_bytes, hd_voice)
-        return open_stream(self._session, wanted)
+        return open_stream(_with_limits(self._session, timeout, deadline), wanted)
 
     def upload_many(
         self,
@@ -404,8 +486,8 @@ class MediaClient:
         """
         batch = Batch(
             items=items,
-            understand=upload_jobs(self._session, type),
-            width=self._session.slots.width,
+            understand=upload_jobs(self._session, self._means, type),
+            width=self._session.pace.width,
             on_error=on_error,
             progress=progress,
         )
@@ -449,12 +531,16 @@ class MediaClient:
             TypeError: *media_ids* is a single str.
         """
         jobs = download_jobs(
-            self._session, to, overwrite=overwrite, max_bytes=max_bytes
+            self._session,
+            to,
+            file_io=self._means.file_io,
+            overwrite=overwrite,
+            max_bytes=max_bytes,
         )
         batch = Batch(
             items=media_ids,
             understand=jobs,
-            width=self._session.slots.width,
+            width=self._session.pace.width,
             on_error=on_error,
             progress=progress,
         )
@@ -467,6 +553,8 @@ class MediaClient:
         *,
         json: object = None,
         params: Mapping[str, str] | None = None,
+        timeout: float | httpx.Timeout | _Unchanged = _UNCHANGED,
+        deadline: float | _Unchanged | None = _UNCHANGED,
     ) -> dict[str, object]:
         """
         Send any other JSON call of the platform, with the same token and care.
@@ -485,6 +573,10 @@ class MediaClient:
 
             params: More of the query than the token.
 
+            timeout: Instead of the client's, for this call.
+
+            deadline: Instead of the client's, for this call.
+
         Returns:
             The reply, at most 4 MiB of it.
 
@@ -493,7 +585,9 @@ class MediaClient:
 
             MediaError: Every other failure; see the error tree.
         """
-        return await _call.call(self._session, method, path, json=json, params=params)
+        session = _with_limits(self._session, timeout, deadline)
+        with unsealed:
+            return await _call.call(session, method, path, json=json, params=params)
 
     def _wanted(
         self, media_id: str, max_bytes: int | None, hd_voice: bool
@@ -506,8 +600,22 @@ def _with_token(session: Session, token: TokenLike) -> Session:
     # The endpoint is called by a session without a token, or it would wait for
     # itself.
     anonymous = attrs.evolve(session, tokens=None)
-    provider = bind(token, anonymous.fetch_token, scope=session.hosts.urls[0])
-    return attrs.evolve(session, tokens=provider)
+    base_url = session.requests.hosts.urls[0]
+    provider = bind(token, anonymous.fetch_token, scope=base_url)
+    return attrs.evolve(session, tokens=checked(provider))
+
+
+def _with_limits(
+    session: Session,
+    timeout: float | httpx.Timeout | _Unchanged,
+    deadline: float | _Unchanged | None,
+) -> Session:
+    if not isinstance(timeout, _Unchanged):
+        requests = attrs.evolve(session.requests, timeout=_timeout(timeout))
+        session = attrs.evolve(session, requests=requests)
+    if not isinstance(deadline, _Unchanged):
+        session = attrs.evolve(session, deadline=_deadline(deadline))
+    return session
 
 
 def _own_http(
@@ -521,14 +629,6 @@ def _own_http(
     transport = OwnTransport(verify=context)
     http = httpx.AsyncClient(transport=transport, mounts=mounts, headers=_USER_AGENT)
     return http, Shortcut(http, transport, HEADERS)
-
-
-def _target(
-    to: str | os.PathLike[str] | Destination, *, overwrite: bool
-) -> Target | Destination:
-    if isinstance(to, Destination):
-        return to
-    return resolve_target(to, overwrite=overwrite)
 
 
 def _reuse(
@@ -560,6 +660,11 @@ def _checked(base_url: str) -> str:
         raise ValueError(f"base_url is no URL: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError("base_url begins with http:// or https:// and a host")
+    if url.userinfo:
+        # It would have to join every kind of request, and be kept out of every text.
+        raise ValueError("base_url holds no user info; set client.http.auth instead")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise ValueError("base_url has a port that is none")
     if url.query or url.fragment:
         raise ValueError("base_url ends with a host or a path")
     return base_url

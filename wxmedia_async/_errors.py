@@ -26,7 +26,38 @@ Failures of the local disk stay `OSError`; a wrong argument is `ValueError` or
 
 from __future__ import annotations
 
+import enum
 from typing import Any
+
+
+class Phase(enum.StrEnum):
+    """
+    Where a transfer was when it failed, and what follows from that.
+
+    ``leave``: it waited for leave to start (a slot, the pool of a client of yours, a
+    limiter). ``connect``: nobody had answered yet. ``send``: before the reply's head
+    was complete. ``receive``: in the reply's body.
+    """
+
+    LEAVE = "leave"
+    CONNECT = "connect"
+    SEND = "send"
+    RECEIVE = "receive"
+
+    @property
+    def nothing_sent(self) -> bool:
+        """Whether WeChat cannot have seen any of the request."""
+        return self in (Phase.LEAVE, Phase.CONNECT)
+
+    @property
+    def host_at_fault(self) -> bool:
+        """Whether another host of the platform may do better."""
+        return self is Phase.CONNECT
+
+    @property
+    def service_at_fault(self) -> bool:
+        """Whether it tells how much the service copes with."""
+        return self is not Phase.LEAVE
 
 
 class MediaError(Exception):
@@ -90,13 +121,20 @@ class APIError(MediaError):
         hint: str | None = None,
         status: int | None = None,
     ) -> None:
-        label = f"HTTP {status}" if code is None else f"errcode {code}"
-        super().__init__(f"{label}: {message}" if message else label)
+        label = _label(code, status)
+        super().__init__(": ".join(filter(None, (label, message))))
         self.code = code
         self.message = message
         self.rid = rid
         self.hint = hint
         self.status = status
+
+
+def _label(code: int | None, status: int | None) -> str:
+    """What there was of a reply, if any."""
+    if code is not None:
+        return f"errcode {code}"
+    return "" if status is None else f"HTTP {status}"
 
 
 class TokenRejected(APIError):
@@ -144,9 +182,16 @@ class QuotaExceeded(APIError):
 
 
 class ServerBusy(APIError):
-    """WeChat was too busy, and retries did not help."""
+    """
+    WeChat was too busy, and retries did not help.
+
+    Attributes:
+        retry_after: Seconds after which it wants to be asked again, where the reply
+            said so (``Retry-After``); else None.
+    """
 
     retryable = True
+    retry_after: float | None = None
 
 
 class TransferError(MediaError):
@@ -154,16 +199,14 @@ class TransferError(MediaError):
     The bytes did not get through.
 
     Attributes:
-        phase: Where it happened: ``"connect"`` (nothing was sent), ``"send"``
-            (before the reply's head was complete) or ``"receive"`` (in the
-            reply's body).
+        phase: Where it happened; see `Phase`, which is a str as well.
     """
 
     retryable = True
 
-    def __init__(self, message: str = "", *, phase: str = "send") -> None:
+    def __init__(self, message: str = "", *, phase: Phase = Phase.SEND) -> None:
         super().__init__(message)
-        self.phase = phase
+        self.phase = Phase(phase)
 
 
 class Truncated(TransferError):
@@ -181,7 +224,7 @@ class Truncated(TransferError):
         promised = "more" if expected is None else expected
         super().__init__(
             f"the body ended after {received} bytes, {promised} were announced",
-            phase="receive",
+            phase=Phase.RECEIVE,
         )
         self.expected = expected
         self.received = received

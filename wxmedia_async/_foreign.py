@@ -40,7 +40,10 @@ class Raised(Exception):
 
 
 class _Sealed:
-    """Around a call of their code, awaited or not."""
+    """Around a call of their code, awaited or not; what *passing* are is read by us."""
+
+    def __init__(self, *passing: type[BaseException]) -> None:
+        self._passing = (Raised, *_ENDS, *passing)
 
     def __enter__(self) -> None:
         return
@@ -51,7 +54,7 @@ class _Sealed:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is None or isinstance(error, (Raised, *_ENDS)) or _is_ours(error):
+        if error is None or isinstance(error, self._passing) or _is_ours(error):
             return
         error.__traceback__ = traceback and traceback.tb_next
         raise Raised(error) from None
@@ -79,6 +82,9 @@ sealed = _Sealed()
 
 An end of iteration would be sealed as well: give `next()` and `anext()` a default.
 """
+
+sealed_but = _Sealed
+"""``sealed_but(X)``: the same, where an X is no failure of their code."""
 
 unsealed = _Unsealed()
 """``with unsealed:`` in each public call; it raises what `Raised` holds."""

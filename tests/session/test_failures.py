@@ -15,6 +15,7 @@ from wxmedia_async import (
     Truncated,
     UnexpectedReply,
 )
+from wxmedia_async._errors import Phase
 from wxmedia_async._session.failures import HTTPX_ERRORS, translated
 
 TOKEN = "TOKEN-that-must-never-be-seen"
@@ -34,7 +35,7 @@ CASES = [
         httpx.ConnectTimeout("x"), TransferTimeout, "connect", True, id="connect-slow"
     ),
     pytest.param(httpx.ProxyError("x"), TransferError, "connect", True, id="proxy"),
-    pytest.param(httpx.PoolTimeout("x"), TransferTimeout, "connect", True, id="pool"),
+    pytest.param(httpx.PoolTimeout("x"), TransferTimeout, "leave", True, id="pool"),
     pytest.param(httpx.ReadError("x"), TransferError, "receive", True, id="read"),
     pytest.param(httpx.WriteError("x"), TransferError, "receive", True, id="write"),
     pytest.param(httpx.CloseError("x"), TransferError, "receive", True, id="close"),
@@ -79,7 +80,7 @@ def test_translation(
     retryable: bool,
 ) -> None:
     """Each failure of httpx becomes one of ours, which tells if it may be retried."""
-    ours = translated(error, host="wechat.test", phase="receive", received=7)
+    ours = translated(error, host="wechat.test", phase=Phase.RECEIVE, received=7)
 
     assert type(ours) is expected
     assert isinstance(ours, TransferError)
@@ -112,7 +113,7 @@ def test_all_are_caught() -> None:
 )
 def test_text(error: httpx.HTTPError, phase: str, expected: str) -> None:
     """Fault 3: the text names the phase, the bytes done and the host."""
-    ours = translated(error, host="wechat.test", phase=phase, received=7)
+    ours = translated(error, host="wechat.test", phase=Phase(phase), received=7)
 
     assert expected in str(ours)
 
@@ -130,8 +131,8 @@ def test_peer_went_away(text: str) -> None:
     """Faults 2 and 4: where the peer went away another try may help."""
     error = httpx.RemoteProtocolError(text)
 
-    before = translated(error, host="h", phase="send")
-    within = translated(error, host="h", phase="receive", received=5, expected=9)
+    before = translated(error, host="h", phase=Phase.SEND)
+    within = translated(error, host="h", phase=Phase.RECEIVE, received=5, expected=9)
 
     assert type(before) is TransferError
     assert isinstance(within, Truncated)
@@ -149,7 +150,7 @@ def test_peer_went_away(text: str) -> None:
 )
 def test_reply_that_is_none(text: str) -> None:
     """Fault 12: what is no HTTP stays that, whatever the peer wrote into it."""
-    ours = translated(httpx.RemoteProtocolError(text), host="h", phase="send")
+    ours = translated(httpx.RemoteProtocolError(text), host="h", phase=Phase.SEND)
 
     assert isinstance(ours, UnexpectedReply)
     assert not ours.retryable
@@ -159,7 +160,7 @@ def test_quotation_is_short() -> None:
     """Fault 12: of what the peer sent no more than 200 characters are shown."""
     error = httpx.RemoteProtocolError("illegal status line: " + "x" * 5000)
 
-    ours = translated(error, host="h", phase="send")
+    ours = translated(error, host="h", phase=Phase.SEND)
 
     assert len(str(ours)) < 300
     assert len(str(ours.__cause__)) <= 200
@@ -188,7 +189,7 @@ def test_nothing_is_given_away(
     if isinstance(error, httpx.RequestError):
         error.request = REQUEST
 
-    ours = translated(error, host="wechat.test", phase="send", secrets=(TOKEN,))
+    ours = translated(error, host="wechat.test", phase=Phase.SEND, secrets=(TOKEN,))
 
     cause = ours.__cause__
     assert TOKEN not in "".join(traceback.format_exception(ours))
@@ -200,7 +201,7 @@ def test_nothing_is_given_away(
 
 def test_cause_keeps_its_class() -> None:
     """Who looks at the cause finds what httpx raised, without its secrets."""
-    ours = translated(httpx.ReadError("reset"), host="h", phase="send")
+    ours = translated(httpx.ReadError("reset"), host="h", phase=Phase.SEND)
 
     assert type(ours.__cause__) is httpx.ReadError
     assert str(ours.__cause__) == "reset"
@@ -213,7 +214,7 @@ def test_error_of_another_transport() -> None:
         def __init__(self, message: str, *, needed: int) -> None:
             super().__init__(message)
 
-    ours = translated(Aiohttp("reset", needed=1), host="h", phase="send")
+    ours = translated(Aiohttp("reset", needed=1), host="h", phase=Phase.SEND)
 
     assert type(ours) is TransferError
     assert type(ours.__cause__) is httpx.ReadError
@@ -236,7 +237,7 @@ def test_status_that_a_hook_raised(status: int, expected: type[MediaError]) -> N
         f"{status} for {REQUEST.url}", request=REQUEST, response=response
     )
 
-    ours = translated(error, host="wechat.test", phase="send", secrets=(TOKEN,))
+    ours = translated(error, host="wechat.test", phase=Phase.SEND, secrets=(TOKEN,))
 
     assert type(ours) is expected
     assert isinstance(ours, (ServerBusy, UnexpectedReply))
@@ -246,14 +247,14 @@ def test_status_that_a_hook_raised(status: int, expected: type[MediaError]) -> N
 
 def test_text_that_is_no_text() -> None:
     """A message with what cannot be encoded is shown without it."""
-    ours = translated(httpx.ReadError("a\udcffb"), host="h", phase="send")
+    ours = translated(httpx.ReadError("a\udcffb"), host="h", phase=Phase.SEND)
 
     assert str(ours).endswith("a?b")
 
 
 def test_redirect_to_no_host() -> None:
     """Fault 15: what httpx lets through about a redirect's host is ours as well."""
-    ours = translated(idna.IDNAError("codepoint"), host="h", phase="send")
+    ours = translated(idna.IDNAError("codepoint"), host="h", phase=Phase.SEND)
 
     assert isinstance(ours, UnexpectedReply)
     assert type(ours.__cause__) is idna.IDNAError
@@ -265,6 +266,6 @@ def test_unverified_certificate_by_context() -> None:
     error.__context__ = OSError("y")
     error.__context__.__cause__ = UNVERIFIED
 
-    ours: MediaError = translated(error, host="h", phase="send")
+    ours: MediaError = translated(error, host="h", phase=Phase.SEND)
 
     assert not ours.retryable

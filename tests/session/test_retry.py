@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from wxmedia_async import (
     MediaError,
     MediaNotFound,
-    RateLimited,
     RetryPolicy,
     ServerBusy,
     SourceChanged,
@@ -20,8 +19,8 @@ from wxmedia_async._session.retry import wait_before_retry
 BUSY = ServerBusy("busy", code=-1)
 
 
-def limited(seconds: float) -> RateLimited:
-    error = RateLimited("slow down", code=45011)
+def busy_for(seconds: float) -> ServerBusy:
+    error = ServerBusy("busy", status=503)
     error.retry_after = seconds
     return error
 
@@ -44,8 +43,8 @@ def hopeless() -> TransferError:
         pytest.param(TransferError(), 1, 1.0, id="transfer"),
         pytest.param(TransferTimeout(), 1, 1.0, id="timeout"),
         pytest.param(Truncated(expected=2, received=1), 1, 1.0, id="truncated"),
-        pytest.param(limited(60.0), 1, 60.0, id="wechat-decides"),
-        pytest.param(limited(60.0), 9_999, None, id="wechat-decides-no-more"),
+        pytest.param(busy_for(60.0), 1, 61.0, id="retry-after"),
+        pytest.param(busy_for(60.0), 9_999, None, id="retry-after-no-more"),
         pytest.param(MediaNotFound(code=40007), 1, None, id="permanent"),
         pytest.param(SourceChanged(), 1, None, id="changed"),
         pytest.param(hopeless(), 1, None, id="hopeless"),

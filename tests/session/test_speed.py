@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from wxmedia_async import TransferTimeout
+from wxmedia_async._errors import Phase
 from wxmedia_async._session.speed import SLOWEST, WINDOW, Speed, within_window
 
 ENOUGH = int(SLOWEST * WINDOW)
@@ -10,7 +11,7 @@ ENOUGH = int(SLOWEST * WINDOW)
 
 def test_slow_body_is_given_up() -> None:
     """Fault 7: less than 1 KiB/s over the window ends the body, and says where."""
-    speed = Speed("receive")
+    speed = Speed(Phase.RECEIVE)
     speed.moved(ENOUGH - 2, WINDOW - 1)
 
     with pytest.raises(TransferTimeout, match=f"only {ENOUGH - 1} bytes") as info:
@@ -22,7 +23,7 @@ def test_slow_body_is_given_up() -> None:
 
 def test_just_fast_enough() -> None:
     """Fault 7: 1 KiB/s will do, window after window."""
-    speed = Speed("send")
+    speed = Speed(Phase.SEND)
 
     for _ in range(10):
         speed.moved(ENOUGH, WINDOW)
@@ -30,7 +31,7 @@ def test_just_fast_enough() -> None:
 
 def test_nothing_is_judged_before_the_window_is_over() -> None:
     """Fault 7: a slow start is no reason to give up."""
-    speed = Speed("send")
+    speed = Speed(Phase.SEND)
 
     for _ in range(29):
         speed.moved(0, 1.0)
@@ -38,7 +39,7 @@ def test_nothing_is_judged_before_the_window_is_over() -> None:
 
 def test_fast_past_does_not_help() -> None:
     """Fault 7: each window is judged by itself, so a body cannot stop half-way."""
-    speed = Speed("receive")
+    speed = Speed(Phase.RECEIVE)
     speed.moved(100 * ENOUGH, WINDOW)
 
     with pytest.raises(TransferTimeout, match="only 1 bytes"):
@@ -47,7 +48,7 @@ def test_fast_past_does_not_help() -> None:
 
 def test_our_own_work_does_not_count() -> None:
     """Fault 7: time in which we did not wait for WeChat is nobody's fault."""
-    speed = Speed("receive")
+    speed = Speed(Phase.RECEIVE)
 
     for _ in range(1000):
         speed.moved(1, 0.0)

@@ -6,11 +6,10 @@ from types import FunctionType
 import httpx
 import pytest
 
+from wxmedia_async._session.secrets import SecretURL, redacted_url, secrets_of
 from wxmedia_async._session.urls import (
-    SecretURL,
     api_url,
     query_of,
-    redacted_url,
     same_origin,
     secret_url,
     target_of,
@@ -176,3 +175,20 @@ def test_client_without_parameters() -> None:
 def test_same_origin(one: str, other: str, expected: bool) -> None:
     """Fault 16: an origin is scheme, host and port, no more and no less."""
     assert same_origin(httpx.URL(one), httpx.URL(other)) is expected
+
+
+@pytest.mark.parametrize(
+    ("query", "hidden"),
+    [
+        pytest.param(
+            "sig=FIRST-KEY&sig=SECOND-KEY", {"FIRST-KEY", "SECOND-KEY"}, id="2"
+        ),
+        pytest.param("JUST-A-KEY", {"JUST-A-KEY"}, id="no value"),
+        pytest.param("vkey=a%2Bb%2Fc%3Dd", {"a%2Bb%2Fc%3Dd", "a+b/c=d"}, id="encoded"),
+        pytest.param("a=1;vkey=SEMICOLON", {"SEMICOLON"}, id="semicolon"),
+        pytest.param("type=mp4&n=1", set(), id="what anybody may say"),
+    ],
+)
+def test_secrets_of_a_link(query: str, hidden: set[str]) -> None:
+    """Every value of a link's query is a secret, in each way that it can be quoted."""
+    assert set(secrets_of(httpx.URL(f"http://h.test/x?{query}"))) == hidden

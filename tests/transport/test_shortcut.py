@@ -31,8 +31,8 @@ def _sockets(request: pytest.FixtureRequest) -> None:
 
 
 def is_open(client: MediaClient) -> bool:
-    assert client._session.shortcut is not None
-    return client._session.shortcut.is_open()
+    assert client._session.requests.shortcut is not None
+    return client._session.requests.shortcut.is_open()
 
 
 async def nothing(_: object) -> None:

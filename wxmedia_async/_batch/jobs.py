@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import cast
 
 from .._download import save as _download
+from .._download.destination import is_destination, put
 from .._download.media_request import MediaRequest
 from .._files.target import Target
+from .._local.disk import FileIO
 from .._models import Destination, Download, SavedMedia, Upload, UploadedMedia
 from .._progress import Reporter
 from .._session.session import Session
@@ -18,7 +20,9 @@ from .manifest import Key
 from .outcomes import Job
 
 
-def upload_jobs(session: Session, type: str) -> Callable[[object], Job[UploadedMedia]]:
+def upload_jobs(
+    session: Session, means: _upload.Means, type: str
+) -> Callable[[object], Job[UploadedMedia]]:
     """Return the function that makes a job of an item of `upload_many`."""
 
     def understand(item: object) -> Job[UploadedMedia]:
@@ -27,10 +31,11 @@ def upload_jobs(session: Session, type: str) -> Callable[[object], Job[UploadedM
         def run(reporter: Reporter, _: object) -> Awaitable[UploadedMedia]:
             return _upload.upload(
                 session,
+                means,
                 asked.source,
-                type=asked.type or type,
-                filename=asked.filename,
-                content_type=asked.content_type,
+                _upload.UploadAs(
+                    asked.type or type, asked.filename, asked.content_type
+                ),
                 size=asked.size,
                 reporter=reporter,
             )
@@ -44,6 +49,7 @@ def download_jobs(
     session: Session,
     to: str | os.PathLike[str] | Destination,
     *,
+    file_io: FileIO,
     overwrite: bool,
     max_bytes: int | None,
 ) -> Callable[[object], Job[SavedMedia]]:
@@ -60,10 +66,13 @@ def download_jobs(
         def run(
             reporter: Reporter, publishing: Callable[[SavedMedia], None]
         ) -> Awaitable[SavedMedia]:
+            if not isinstance(target, Target):
+                return put(session, wanted, target, reporter=reporter)
             return _download.save(
                 session,
                 wanted,
                 target,
+                file_io=file_io,
                 overwrite=overwrite,
                 reporter=reporter,
                 publishing=publishing,
@@ -76,9 +85,9 @@ def download_jobs(
 
 def _folder(to: str | os.PathLike[str] | Destination) -> Target | Destination:
     """In a batch a path is always a folder."""
-    if isinstance(to, Destination):
+    if is_destination(to):
         return to
-    return Target(folder=str(Path(to)), path=None)
+    return Target(folder=str(Path(cast("str", to))), path=None)
 
 
 def _source_key(asked: Upload) -> Key:

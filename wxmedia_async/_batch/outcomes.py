@@ -17,7 +17,7 @@ from collections.abc import (
     Iterable,
 )
 from contextlib import asynccontextmanager, closing
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar, cast
 
 import anyio
 import attrs
@@ -29,6 +29,7 @@ from .._errors import (
     QuotaExceeded,
     TokenRejected,
 )
+from .._foreign import Raised
 from .._models import Outcome
 from .._progress import ProgressCallback, Reporter
 from .._session.session import Session
@@ -193,6 +194,8 @@ class Outcomes(AsyncIterator[Outcome[object, Result]], Generic[Result]):
             result = await self._result(job, entry, reporter)
         # Sources, destinations and providers are the user's and may raise
         # anything; each item is promised an outcome of its own.
+        except Raised as raised:
+            failure = cast("Exception", raised.error)
         except Exception as error:  # noqa: BLE001
             failure = error
         return Outcome(

@@ -9,16 +9,15 @@ import attrs
 
 from .._errors import APIError, TooLarge, UnexpectedReply
 from .._files.part import Part
+from .._session.links import follow
 from .._session.reply import Reply
 from .._session.session import Session
 from .._session.transfer import Transfer
-from .._session.urls import joined
 from .._wire import errcodes, ranges, replies
 from .media_request import MediaRequest
-from .parts import MediaInParts, part_size
+from .parts import MediaInParts, read_part
 
 _OK = 200
-_MAX_REDIRECTS = 3
 
 
 @attrs.define(eq=False, repr=False)
@@ -99,7 +98,7 @@ async def open_media(
     """
     reply = await session.exchange(transfer, wanted.exchange())
     try:
-        found = await _classified(session, reply, wanted)
+        found = await _first_reply(session, reply, wanted)
         if isinstance(found, replies.Media):
             return _whole(found, reply, wanted)
     except BaseException:
@@ -109,7 +108,7 @@ async def open_media(
     await reply.aclose()
     if found is None:
         return await _in_parts(session, transfer, wanted)
-    reply = await _linked(session, transfer, found.url)
+    reply = await follow(session, transfer, found.url)
     return await reply.unless_fails(_last(session, reply, wanted))
 
 
@@ -134,41 +133,36 @@ async def _probed(
     probe: ranges.ByteRange,
 ) -> Incoming:
     """Read the reply to the *probe*, which tells how many parts there are."""
-    found = await _media(session, reply, wanted)
     if reply.head.status == _OK:
         # It knows no ranges, and sends all of it.
-        return _whole(found, reply, wanted)
-    size = part_size(reply, probe)
+        return await _last(session, reply, wanted)
+    size = await read_part(reply, probe, wecom=session.platform.wecom)
     await reply.aclose()
     if size > wanted.max_bytes:
         raise TooLarge(limit=wanted.max_bytes, size=size)
-    return MediaInParts(session, transfer, wanted, found, reply.first, size)
+    return MediaInParts(session, transfer, wanted, reply, size)
 
 
-async def _linked(session: Session, transfer: Transfer, url: str) -> Reply:
-    for _ in range(_MAX_REDIRECTS + 1):
-        reply = await session.follow(transfer, url)
-        if reply.head.location is None:
-            return reply
-        await reply.aclose()
-        url = joined(url, reply.head.location)
-    raise UnexpectedReply(f"a link with more than {_MAX_REDIRECTS} redirects")
-
-
-async def _classified(
+async def _first_reply(
     session: Session, reply: Reply, wanted: MediaRequest
 ) -> replies.Media | replies.VideoLink | None:
     """Tell what came; None: WeCom wants to be asked for parts."""
-    if reply.head.attachment:
-        # Before its first bytes, which may never come.
-        reply.check_size(wanted.max_bytes)
-    await reply.peek()
     try:
-        return reply.media_or_link(wecom=session.platform.wecom)
+        return await _classified(session, reply, wanted)
     except APIError as error:
         if error.code != errcodes.RANGE_NEEDED:
             raise
         return None
+
+
+async def _classified(
+    session: Session, reply: Reply, wanted: MediaRequest
+) -> replies.Media | replies.VideoLink:
+    if reply.head.attachment:
+        # Before its first bytes, which may never come.
+        reply.check_size(wanted.max_bytes)
+    await reply.peek()
+    return reply.media_or_link(wecom=session.platform.wecom)
 
 
 async def _media(session: Session, reply: Reply, wanted: MediaRequest) -> replies.Media:

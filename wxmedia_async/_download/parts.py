@@ -16,18 +16,32 @@ from .._wire import ranges, replies
 from .._wire.ranges import ByteRange
 from .media_request import MediaRequest
 
+_PARTIAL = 206
 
-def part_size(reply: Reply, part: ByteRange) -> int:
+
+async def read_part(reply: Reply, part: ByteRange, *, wecom: bool) -> int:
     """
-    Return the size of the whole media, in bytes.
+    Read the beginning of the reply to a request of *part*.
+
+    A 206 for the range that was asked is media, whatever its name or first bytes:
+    a part in the middle has neither.
+
+    Returns:
+        The size of the whole media, in bytes.
 
     Raises:
         UnexpectedReply: The reply is another part than was asked for.
+
+        APIError: It is an error.
     """
+    await reply.peek()
     size = ranges.whole_size(reply.head.content_range, part)
-    if size is None:
-        raise UnexpectedReply("not the part asked for", status=reply.head.status)
-    return size
+    if reply.head.status == _PARTIAL and size is not None:
+        reply.check_encoding()
+        return size
+    # Raises what is an error; all else is no part.
+    reply.media_or_link(wecom=wecom)
+    raise UnexpectedReply("not the part asked for", status=reply.head.status)
 
 
 def _check_whole(part: ByteRange, received: int) -> None:
@@ -51,13 +65,13 @@ class MediaInParts:
         session: Session,
         transfer: Transfer,
         wanted: MediaRequest,
-        media: replies.Media,
-        first: bytes,
+        probed: Reply,
         size: int,
     ) -> None:
+        media = replies.media_of(probed.head)
         self.content_type: str | None = media.content_type
         self.filename: str | None = media.filename
-        self.first = first
+        self.first = probed.first
         self.size = size
         self.received: int = 0
         self._session = session
@@ -139,7 +153,6 @@ class MediaInParts:
         await self._session.run(attempt)
 
     async def _check(self, reply: Reply, piece: ByteRange) -> None:
-        await reply.peek()
-        found = reply.media_or_link(wecom=self._session.platform.wecom)
-        if isinstance(found, replies.VideoLink) or part_size(reply, piece) != self.size:
+        size = await read_part(reply, piece, wecom=self._session.platform.wecom)
+        if size != self.size:
             raise UnexpectedReply("another media by now", status=reply.head.status)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 from .._files.part import open_part
 from .._files.target import Target, check_free, child
-from .._models import Destination, MediaContent, SavedMedia
+from .._local.disk import FileIO
+from .._models import MediaContent, SavedMedia
 from .._progress import Reporter
 from .._session.session import Session
 from .._session.transfer import Transfer
@@ -19,52 +20,35 @@ from .media_request import MediaRequest
 async def save(
     session: Session,
     wanted: MediaRequest,
-    target: Target | Destination,
+    target: Target,
     *,
+    file_io: FileIO,
     overwrite: bool,
     reporter: Reporter,
     publishing: Callable[[SavedMedia], None],
 ) -> SavedMedia:
     """
-    Download to *target*, as `MediaClient.download` promises.
+    Download to a file, as `MediaClient.download` promises.
 
-    *publishing* is called right before a file appears under its final name.
+    *publishing* is called right before the file appears under its final name.
     """
 
-    async def to_file(transfer: Transfer) -> SavedMedia:
-        assert isinstance(target, Target)
+    async def attempt(transfer: Transfer) -> SavedMedia:
         reporter.begin(None)
         async with await open_media(session, transfer, wanted) as incoming:
             path = _final_path(target, incoming, wanted, overwrite=overwrite)
-            async with open_part(
-                path, file_io=session.file_io, folder=target.folder
-            ) as part:
+            async with open_part(path, file_io=file_io, folder=target.folder) as part:
                 await incoming.write_to(
                     part, lambda: reporter.report(incoming.received, incoming.size)
                 )
-                saved = _saved(wanted, incoming, Path(path), path)
-                publishing(saved)
+                result = saved(wanted, incoming, Path(path), path)
+                publishing(result)
                 await part.publish(overwrite=overwrite)
-        return saved
+        return result
 
-    async def to_destination(transfer: Transfer) -> SavedMedia:
-        assert isinstance(target, Destination)
-        reporter.begin(None)
-        async with await open_media(session, transfer, wanted) as incoming:
-            body = _Body(incoming, reporter)
-            location = await target.put(
-                _name(incoming, wanted),
-                body,
-                content_type=incoming.content_type,
-                size=incoming.size,
-            )
-        body.check_read()
-        return _saved(wanted, incoming, None, location)
-
-    attempt = to_file if isinstance(target, Target) else to_destination
-    saved = await session.run(attempt)
-    reporter.report(saved.size, saved.size)
-    return saved
+    result = await session.run(attempt)
+    reporter.report(result.size, result.size)
+    return result
 
 
 async def read(session: Session, wanted: MediaRequest) -> MediaContent:
@@ -88,13 +72,14 @@ def _final_path(
     if target.path is not None:
         return target.path
     assert target.folder is not None
-    path = child(target.folder, _name(incoming, wanted))
+    path = child(target.folder, name_of(incoming, wanted))
     if not incoming.complete:
         check_free(path, overwrite=overwrite)
     return path
 
 
-def _name(incoming: Incoming, wanted: MediaRequest) -> str:
+def name_of(incoming: Incoming, wanted: MediaRequest) -> str:
+    """Return the file name that a media gets."""
     return filenames.saved_name(
         wanted.media_id,
         filename=incoming.filename,
@@ -103,9 +88,10 @@ def _name(incoming: Incoming, wanted: MediaRequest) -> str:
     )
 
 
-def _saved(
+def saved(
     wanted: MediaRequest, incoming: Incoming, path: Path | None, location: str
 ) -> SavedMedia:
+    """Tell what was saved."""
     return SavedMedia(
         wanted.media_id,
         path,
@@ -115,25 +101,3 @@ def _saved(
         incoming.filename,
         incoming.verified,
     )
-
-
-class _Body(AsyncIterator[bytes]):
-    """What a `Destination` reads."""
-
-    def __init__(self, incoming: Incoming, reporter: Reporter) -> None:
-        self._incoming = incoming
-        self._reporter = reporter
-        self._read = False
-
-    async def __anext__(self) -> bytes:
-        chunk = await self._incoming.chunk()
-        self._reporter.report(self._incoming.received, self._incoming.size)
-        if chunk:
-            return chunk
-        self._read = True
-        raise StopAsyncIteration
-
-    def check_read(self) -> None:
-        """A destination that stopped half-way has not stored the media."""
-        if not self._read:
-            raise RuntimeError("the destination did not read the body to its end")

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import anyio
 
 from .._errors import MediaError
-from .._session.session import Session, cleaned
+from .._session.secrets import cleaned
+from .._session.session import Session
 from .._session.transfer import Transfer
 from .incoming import Incoming, open_media
 from .media_request import MediaRequest
@@ -20,13 +21,15 @@ async def open_stream(
 ) -> AsyncGenerator[MediaStream]:
     """Open a media, tried again until its head is there, and hold its slot."""
 
-    async def attempt(transfer: Transfer) -> tuple[Incoming, MediaStream]:
-        incoming = await open_media(session, transfer, wanted)
-        return incoming, MediaStream(wanted.media_id, incoming, session, transfer)
+    async def attempt(transfer: Transfer) -> tuple[Transfer, Incoming]:
+        transfer.is_stream = True
+        return transfer, await open_media(session, transfer, wanted)
 
-    incoming, stream = await session.run(attempt)
-    async with incoming:
-        yield stream
+    transfer, incoming = await session.run(attempt)
+    stream = MediaStream(wanted.media_id, incoming, session, transfer)
+    with session.pace.bound.kept_open(transfer):
+        async with incoming:
+            yield stream
 
 
 class MediaStream(AsyncIterator[bytes]):
@@ -55,11 +58,19 @@ class MediaStream(AsyncIterator[bytes]):
         self.size: int | None = incoming.size
         self._incoming = incoming
         self._session = session
-        self._attempts = transfer.attempts
+        self._transfer = transfer
         self._left = transfer.time_left()
+        self._is_read = False
 
     async def __anext__(self) -> bytes:
-        if chunk := await self._chunk():
+        if self._is_read:
+            raise RuntimeError("another task is waiting for this stream's next chunk")
+        self._is_read = True
+        try:
+            chunk = await self._chunk()
+        finally:
+            self._is_read = False
+        if chunk:
             return chunk
         raise StopAsyncIteration
 
@@ -78,4 +89,4 @@ class MediaStream(AsyncIterator[bytes]):
             finally:
                 self._session.lifetime.leave(scope)
                 self._left -= anyio.current_time() - started
-        raise cleaned(failure or self._session.interrupted(), self._attempts)
+        raise cleaned(failure or self._session.interrupted(), self._transfer.attempts)

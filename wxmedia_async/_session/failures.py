@@ -11,6 +11,7 @@ import idna
 
 from .._errors import (
     MediaError,
+    Phase,
     ServerBusy,
     TransferError,
     TransferTimeout,
@@ -50,7 +51,7 @@ def translated(
     error: HTTPXError,
     *,
     host: str,
-    phase: str,
+    phase: Phase,
     received: int = 0,
     expected: int | None = None,
     secrets: Collection[str] = (),
@@ -63,7 +64,7 @@ def translated(
 
         host: Whom we were talking to.
 
-        phase: ``"send"`` until the reply's head is complete, then ``"receive"``.
+        phase: `Phase.SEND` until the reply's head is complete, then `RECEIVE`.
 
         received: Bytes of the body that came, for the text.
 
@@ -82,16 +83,18 @@ def _ours(
     error: Exception,
     told: str,
     host: str,
-    phase: str,
+    phase: Phase,
     received: int,
     expected: int | None,
 ) -> MediaError:
     if isinstance(error, httpx.HTTPStatusError):
         return _status_error(error.response.status_code, told)
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)):
-        phase = "connect"
+        phase = Phase.CONNECT
     if isinstance(error, httpx.PoolTimeout):
-        return TransferTimeout(f"no free connection to {host}: {told}", phase="connect")
+        return TransferTimeout(
+            f"no connection of the client was free: {told}", phase=Phase.LEAVE
+        )
     where = _place(phase, host, received)
     if isinstance(error, httpx.TimeoutException):
         return TransferTimeout(f"timed out {where}: {told}", phase=phase)
@@ -113,22 +116,22 @@ def _status_error(status: int, told: str) -> MediaError:
 
 
 def _protocol_error(
-    told: str, where: str, phase: str, received: int, expected: int | None
+    told: str, where: str, phase: Phase, received: int, expected: int | None
 ) -> MediaError:
     # Behind the colon stands what the peer sent, and it may say anything.
     reason = told.lower().partition(":")[0]
     went_away = any(words in reason for words in _WENT_AWAY)
-    if went_away and phase == "receive":
+    if went_away and phase is Phase.RECEIVE:
         return Truncated(expected=expected, received=received)
     if went_away:
         return TransferError(f"failed {where}: {told}", phase=phase)
     return UnexpectedReply(f"not valid HTTP, {where}: {told}")
 
 
-def _place(phase: str, host: str, received: int) -> str:
-    if phase == "connect":
+def _place(phase: Phase, host: str, received: int) -> str:
+    if phase is Phase.CONNECT:
         return f"while connecting to {host}"
-    if phase == "receive":
+    if phase is Phase.RECEIVE:
         return f"after {received} bytes from {host}"
     return f"before the reply of {host}"
 

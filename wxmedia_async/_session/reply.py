@@ -9,11 +9,12 @@ from typing import Self, TypeVar
 import anyio
 import attrs
 
-from .._errors import MediaError, TooLarge, Truncated
+from .._errors import MediaError, Phase, TooLarge, Truncated
 from .._wire import replies
 from .failures import HTTPX_ERRORS, HTTPXError, translated
 from .http_reply import ReplyBody
 from .speed import Speed
+from .transfer import Transfer
 
 T = TypeVar("T")
 
@@ -40,7 +41,8 @@ class Reply:
     _body: ReplyBody
     _secrets: Collection[str]
     _release: Callable[[], None]
-    _speed: Speed = attrs.field(factory=lambda: Speed("receive"), init=False)
+    _transfer: Transfer
+    _speed: Speed = attrs.field(factory=lambda: Speed(Phase.RECEIVE), init=False)
     first: bytes = attrs.field(default=b"", init=False)
     received: int = attrs.field(default=0, init=False)
     complete: bool = attrs.field(default=False, init=False)
@@ -108,6 +110,10 @@ class Reply:
             secrets=self._secrets,
         )
 
+    def check_encoding(self) -> None:
+        """Refuse a body that was encoded, which nobody asked for."""
+        replies.check_encoding(self.head)
+
     def check_size(self, limit: int) -> None:
         """Refuse a body that announces more than *limit* bytes."""
         if self.head.length is not None and self.head.length > limit:
@@ -163,22 +169,26 @@ class Reply:
             write(piece)
             asked = time.monotonic()
 
+        self._transfer.asked = True
         try:
             await receive_into(take)
         except HTTPX_ERRORS as error:
             failure = self._translated(error)
         else:
+            self._transfer.asked = False
             self._check_end()
             return
         raise failure
 
     async def _pull(self) -> bytes:
         started = time.monotonic()
+        self._transfer.asked = True
         try:
             chunk = await anext(self._body, None)
         except HTTPX_ERRORS as error:
             failure = self._translated(error)
         else:
+            self._transfer.asked = False
             if chunk is None:
                 self._check_end()
                 return b""
@@ -193,7 +203,7 @@ class Reply:
         return translated(
             error,
             host=self.host,
-            phase="receive",
+            phase=Phase.RECEIVE,
             received=self.received,
             expected=self.head.length,
             secrets=self._secrets,

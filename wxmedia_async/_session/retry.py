@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._errors import MediaError, RateLimited
+from .._errors import MediaError, ServerBusy
 from .._models import RetryPolicy
 
 # 2.0**1024 overflows; by then every maximum is long reached.
@@ -29,8 +29,14 @@ def wait_before_retry(
     """
     if not error.retryable or failures >= policy.attempts:
         return None
-    if isinstance(error, RateLimited):
-        return error.retry_after
     # Full jitter: a crowd that failed together must not come back together.
     ceiling = policy.initial * 2.0 ** min(failures - 1, _MAX_DOUBLINGS)
-    return min(ceiling, policy.maximum) * jitter
+    wait = min(ceiling, policy.maximum) * jitter
+    # RFC 9110, section 10.2.3: not before; and not all at that very moment.
+    return wait + _asked_for(error)
+
+
+def _asked_for(error: MediaError) -> float:
+    if isinstance(error, ServerBusy) and error.retry_after is not None:
+        return error.retry_after
+    return 0.0

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import attrs
 
-from .._errors import TransferTimeout
+from .._errors import Phase, TransferTimeout
 
 WINDOW = 30.0
 """Seconds over which the speed of a body is judged."""
@@ -20,7 +20,7 @@ class Speed:
     it. Only the time that we wait for WeChat counts, not our own work.
     """
 
-    _phase: str
+    _phase: Phase
     _waited: float = attrs.field(default=0.0, init=False)
     _moved: int = attrs.field(default=0, init=False)
 

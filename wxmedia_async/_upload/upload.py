@@ -4,194 +4,159 @@ from __future__ import annotations
 
 import secrets
 import sys
-import time
-from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
+import anyio
 import attrs
-import httpx
 
 from .._errors import MediaError, MediaRejected, TooLarge
+from .._foreign import Raised
+from .._local.disk import FileIO
 from .._models import UploadedMedia
 from .._platforms import Limit, Platform
 from .._progress import Reporter
 from .._session.session import Session
-from .._session.speed import Speed
 from .._session.transfer import Exchange, Transfer
 from .._sources.source import OpenSource, open_source
 from .._wire import filenames, kinds, multipart, replies
+from .body import FromFile, MultipartBody
+from .reuse import Reuse
 
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
+@attrs.frozen(kw_only=True, eq=False)
+class Means:
+    """
+    What uploads need beside the session.
+
+    Attributes:
+        file_io: Where files are read.
+
+        open_sources: Leave to have a source open. Its length must be known before
+            there is a slot, and thousands of uploads that wait for one must not use
+            up the descriptors of the process.
+
+        reuse: What remembers uploads, if anything does.
+    """
+
+    file_io: FileIO
+    open_sources: anyio.Semaphore
+    reuse: Reuse | None
+
+
+@attrs.frozen
+class UploadAs:
+    """What an upload is, as its caller says; None: as the source says, or made up."""
+
+    type: str
+    filename: str | None = None
+    content_type: str | None = None
+
+
 async def upload(
     session: Session,
+    means: Means,
     source: object,
+    label: UploadAs,
     *,
-    type: str,
-    filename: str | None,
-    content_type: str | None,
     size: int | None,
     reporter: Reporter,
 ) -> UploadedMedia:
     """Send one source, as `MediaClient.upload` promises."""
-    session.lifetime.check()
-    limit = _limit(session.platform, type)
-    async with (
-        session.open_sources,
-        open_source(
-            source, size=size, limit=limit.max_bytes, file_io=session.file_io
-        ) as opened,
-    ):
-        _check_size(opened.size, limit, wecom=session.platform.wecom)
-        envelope = _envelope(opened, type, filename, content_type, limit)
-        body = MultipartBody(envelope, opened, reporter)
-        exchange = Exchange(
-            method="POST",
-            path="/cgi-bin/media/upload",
-            params={"type": type},
-            headers={
-                "Content-Type": envelope.content_type,
-                # A chunked body gets 412 Precondition Failed.
-                "Content-Length": str(envelope.length(opened.size)),
-            },
-            body=_FromFile(body) if _is_file(opened, session) else body,
+    limit = _limit(session.platform, label.type)
+
+    async def work(transfer: Transfer) -> UploadedMedia:
+        async with open_source(
+            source, size=size, limit=limit.max_bytes, file_io=means.file_io
+        ) as opened:
+            _check_size(opened.size, limit, wecom=session.platform.wecom)
+            body = MultipartBody(_envelope(opened, label, limit), opened, reporter)
+            sending = _Sending(session, transfer, body, _exchange(body, label, means))
+            uploaded = await _sent(means.reuse, sending, label.type)
+            reporter.report(opened.size, opened.size)
+            return uploaded
+
+    async def with_leave(transfer: Transfer) -> UploadedMedia:
+        await _leave_to_open(means.open_sources, transfer)
+        try:
+            with _inside(session, transfer, source):
+                return await work(transfer)
+        finally:
+            means.open_sources.release()
+
+    return await session.bounded(with_leave)
+
+
+@attrs.frozen
+class _Sending:
+    """An upload that is ready, as often as it has to be sent."""
+
+    session: Session
+    transfer: Transfer
+    body: MultipartBody
+    exchange: Exchange
+
+    async def send(self) -> UploadedMedia:
+        return await self.session.tried(
+            self._attempt, self.transfer, obstacle=self.body.obstacle
         )
 
-        async def attempt(transfer: Transfer) -> UploadedMedia:
-            reporter.begin(opened.size)
-            async with await session.exchange(transfer, exchange) as reply:
-                answer = await reply.json(wecom=session.platform.wecom)
-            now = datetime.now(UTC)
-            return replies.uploaded(answer, type=type, now=now)
-
-        async def send() -> UploadedMedia:
-            return await session.run(attempt, obstacle=body.obstacle)
-
-        if session.reuse is not None and opened.replayable:
-            uploaded = await session.reuse.upload(opened, type, send)
-        else:
-            uploaded = await send()
-        reporter.report(opened.size, opened.size)
-        return uploaded
+    async def _attempt(self, transfer: Transfer) -> UploadedMedia:
+        self.body.begin()
+        try:
+            async with await self.session.exchange(transfer, self.exchange) as reply:
+                answer = await reply.json(wecom=self.session.platform.wecom)
+        except (MediaError, OSError, Raised):
+            # Whatever a transport has made of it.
+            self.body.raise_failure()
+            raise
+        type = self.exchange.params["type"]
+        return replies.uploaded(answer, type=type, now=datetime.now(UTC))
 
 
-@attrs.define(eq=False, repr=False)
-class MultipartBody(httpx.AsyncByteStream):
-    """
-    The body of an upload, read from its source while it is sent.
-
-    Can be iterated again where the source can be read again.
-    """
-
-    envelope: multipart.Envelope
-    source: OpenSource
-    reporter: Reporter
-    _begun: bool = attrs.field(default=False, init=False)
-
-    @property
-    def replayable(self) -> bool:
-        """Whether a transport may send it once more."""
-        return self.source.replayable or not self._begun
-
-    def obstacle(self, _: MediaError) -> str | None:
-        """Tell why it must not be sent again, if so."""
-        if self.replayable:
-            return None
-        return "not tried again: the source cannot be read twice"
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        self._begun = True
-        return _Pass(self.envelope, self.source, self.reporter)
+async def _sent(reuse: Reuse | None, sending: _Sending, type: str) -> UploadedMedia:
+    source = sending.body.source
+    if reuse is None or not source.replayable:
+        return await sending.send()
+    return await reuse.upload(source, type, sending.send)
 
 
-class _FromFile(httpx.AsyncByteStream):
-    """
-    The same body, for transports that send a file without reading it.
-
-    See `transport.FileBody`; for all others it is an ordinary stream.
-    """
-
-    def __init__(self, body: MultipartBody) -> None:
-        assert body.source.fileno is not None
-        self.head = body.envelope.head
-        self.tail = body.envelope.tail
-        self.fileno = body.source.fileno
-        self.offset = body.source.offset or 0
-        self.size = body.source.size
-        self.replayable = True
-        self._body = body
-        self._sent = 0
-        self._since = 0.0
-        self._speed = Speed("send")
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._body)
-
-    def progress(self, sent: int) -> None:
-        """Take note of how many of the file's bytes have been sent."""
-        now = time.monotonic()
-        if sent <= self._sent:  # another try
-            self._sent, self._since, self._speed = 0, now, Speed("send")
-        waited = now - self._since if self._sent else 0.0
-        self._speed.moved(sent - self._sent, waited)
-        self._sent, self._since = sent, now
-        self._body.reporter.report(sent, self.size)
-
-    def check(self) -> None:
-        """Raise SourceChanged if the file is another by now."""
-        self._body.source.check()
+def _exchange(body: MultipartBody, label: UploadAs, means: Means) -> Exchange:
+    is_file = body.source.fileno is not None and means.file_io == "inline"
+    return Exchange(
+        method="POST",
+        path="/cgi-bin/media/upload",
+        params={"type": label.type},
+        headers={
+            "Content-Type": body.envelope.content_type,
+            # A chunked body gets 412 Precondition Failed.
+            "Content-Length": str(body.envelope.length(body.source.size)),
+        },
+        body=FromFile(body) if is_file else body,
+    )
 
 
-def _is_file(opened: OpenSource, session: Session) -> bool:
-    """Whether a plain file may be read by the transport, and on the loop."""
-    return opened.fileno is not None and session.file_io == "inline"
+async def _leave_to_open(leave: anyio.Semaphore, transfer: Transfer) -> None:
+    """Those who have it wait for slots, so it is a slot that is waited for."""
+    try:
+        leave.acquire_nowait()
+    except anyio.WouldBlock:
+        transfer.stand_still()
+        try:
+            await leave.acquire()
+        finally:
+            transfer.run_on()
 
 
-class _Pass(AsyncIterator[bytes]):
-    """
-    One sending of the body.
-
-    Not an async generator: transports abandon those when a write fails, and
-    then nobody closes them.
-    """
-
-    def __init__(
-        self, envelope: multipart.Envelope, source: OpenSource, reporter: Reporter
-    ) -> None:
-        self._head, self._tail = envelope.head, envelope.tail
-        self._chunks = source.chunks()
-        self._size = source.size
-        self._reporter = reporter
-        self._speed = Speed("send")
-        self._handed = 0
-        self._last: tuple[float, int] | None = None
-
-    async def __anext__(self) -> bytes:
-        self._account()
-        if self._handed == self._size and not self._tail:
-            raise StopAsyncIteration
-        chunk = await anext(self._chunks, b"")
-        self._handed += len(chunk)
-        wrapped = self._wrapped(chunk)
-        self._last = time.monotonic(), len(chunk)
-        return wrapped
-
-    def _wrapped(self, chunk: bytes) -> bytes:
-        """Head and tail travel with the first and last bytes: fewer packets."""
-        head, self._head = self._head, b""
-        if self._handed < self._size:
-            return head + chunk if head else chunk
-        tail, self._tail = self._tail, b""
-        return head + chunk + tail
-
-    def _account(self) -> None:
-        """Whoever comes for the next chunk has sent the last one."""
-        if self._last is None:
-            return
-        handed_at, size = self._last
-        self._reporter.report(self._handed, self._size)
-        self._speed.moved(size, time.monotonic() - handed_at)
+def _inside(
+    session: Session, transfer: Transfer, source: object
+) -> AbstractContextManager[None]:
+    """Paths and bytes run no code of the user's."""
+    if isinstance(source, (str, bytes, bytearray, memoryview)):
+        return nullcontext()
+    return session.pace.bound.inside(transfer)
 
 
 def _limit(platform: Platform, type: str) -> Limit:
@@ -215,23 +180,17 @@ def _check_size(size: int, limit: Limit, *, wecom: bool) -> None:
     raise MediaRejected(f"{size} bytes, at least {limit.min_bytes} needed", code=code)
 
 
-def _envelope(
-    opened: OpenSource,
-    type: str,
-    filename: str | None,
-    content_type: str | None,
-    limit: Limit,
-) -> multipart.Envelope:
+def _envelope(opened: OpenSource, label: UploadAs, limit: Limit) -> multipart.Envelope:
     name = filenames.upload_name(
-        filename or opened.filename,
-        type=type,
+        label.filename or opened.filename,
+        type=label.type,
         suffixes=limit.suffixes,
         first=opened.first,
     )
     kind = kinds.kind_of(opened.first)
     return multipart.envelope(
         filename=name,
-        content_type=content_type
+        content_type=label.content_type
         or opened.content_type
         or (kind.content_type if kind else _UNKNOWN_TYPE),
         boundary=secrets.token_hex(16),

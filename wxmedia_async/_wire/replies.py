@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 
 import attrs
@@ -35,6 +36,7 @@ Values: TypeAlias = dict[bytes, list[bytes]]
 
 _FIRST_CHAR = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\S)")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
+_SECONDS = re.compile(rb"[0-9]{1,9}")
 
 _MEDIA_TYPE = re.compile(
     r"(?:image|voice|audio|video)/.+"
@@ -69,6 +71,9 @@ class ReplyHead:
 
         content_range: Which part of the media this is, or None.
 
+        retry_after: Seconds after which a busy service wants to be asked again, or
+            None.
+
         attachment: Whether the body is a media, whatever else it looks like.
     """
 
@@ -80,6 +85,7 @@ class ReplyHead:
     encoding: str | None
     location: str | None = attrs.field(default=None, repr=False)
     content_range: str | None = None
+    retry_after: float | None = None
     attachment: bool = attrs.field(
         init=False, default=attrs.Factory(_is_attachment, takes_self=True)
     )
@@ -136,6 +142,7 @@ def parse_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> ReplyHead
         encoding=_encoding(values) if b"content-encoding" in values else None,
         location=_location(values) if status in _REDIRECTS else None,
         content_range=_first(values, b"content-range"),
+        retry_after=_retry_after(values) if b"retry-after" in values else None,
     )
 
 
@@ -162,7 +169,9 @@ def check_status(
         return
     text = excerpt(body, secrets)
     if status == 429 or 500 <= status < 600:
-        raise ServerBusy(text, status=status)
+        busy = ServerBusy(text, status=status)
+        busy.retry_after = head.retry_after
+        raise busy
     if status == 412:
         raise APIError(text, status=status)
     raise UnexpectedReply(f"HTTP {status}", status=status, excerpt=text)
@@ -210,9 +219,9 @@ def media_or_link(
         UnexpectedReply: Neither media, nor a link, nor a documented error.
     """
     check_status(head, first, secrets=secrets)
-    _check_encoding(head)
+    check_encoding(head)
     if head.attachment:
-        return _media(head)
+        return media_of(head)
     if _first_char(first) != b"{":
         return _media_by_kind(head, first, secrets)
     reply = json_object(first, MAX_JSON) if complete else None
@@ -252,7 +261,7 @@ def parse_object(
         UnexpectedReply: No such object.
     """
     check_status(head, body, secrets=secrets)
-    _check_encoding(head)
+    check_encoding(head)
     reply = json_object(body, limit)
     if reply is None:
         raise _unexpected("not a JSON object", head, body, secrets)
@@ -330,6 +339,27 @@ def _encoding(values: Values) -> str | None:
     return None if encoding in ("", "identity") else encoding
 
 
+def _retry_after(values: Values) -> float | None:
+    """Read seconds, or a date, which is compared with the reply's own."""
+    # https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+    value = values[b"retry-after"][0]
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    until, now = _date(value), _date(values.get(b"date", [b""])[0])
+    if until is None or now is None:
+        return None
+    return max((until - now).total_seconds(), 0.0)
+
+
+def _date(value: bytes) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value.decode("ascii"))
+    except ValueError:
+        return None
+    # "-0000" gives one without a zone; HTTP knows no other than UTC.
+    return date.replace(tzinfo=date.tzinfo or UTC)
+
+
 def _location(values: Values) -> str | None:
     if b"location" not in values:
         return None
@@ -356,7 +386,8 @@ def _is_chunked(status: int, values: Values) -> bool:
     return coding == b"chunked"
 
 
-def _check_encoding(head: ReplyHead) -> None:
+def check_encoding(head: ReplyHead) -> None:
+    """Raise UnexpectedReply for a body that is encoded."""
     # We ask for identity: an encoding is a mistake, or a bomb.
     if head.encoding:
         text = f"a body encoded as {head.encoding[:40]!r}"
@@ -372,14 +403,15 @@ def _first_char(first: bytes) -> bytes:
     return match[1] if match else b""
 
 
-def _media(head: ReplyHead) -> Media:
+def media_of(head: ReplyHead) -> Media:
+    """Return what the head of a media says."""
     return Media(head.content_type, from_disposition(head.disposition))
 
 
 def _media_by_kind(head: ReplyHead, first: bytes, secrets: Collection[str]) -> Media:
     media_type = (head.content_type or "").partition(";")[0].strip().lower()
     if first and (kind_of(first) or _MEDIA_TYPE.fullmatch(media_type)):
-        return _media(head)
+        return media_of(head)
     raise _unexpected("neither media nor a documented reply", head, first, secrets)
 
 

@@ -1,0 +1,234 @@
+"""What is sent, and which way: past the httpx client, or through it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+
+import attrs
+import httpx
+
+from .._errors import ClientClosed, MediaError, Phase
+from .._foreign import sealed_but
+from .._wire import addresses
+from .failures import HTTPX_ERRORS, translated
+from .hosts import Hosts
+from .http_reply import HttpReply, ReplyBody, http_reply_of
+from .secrets import SecretURL
+from .speed import within_window
+from .transfer import Exchange, Transfer
+from .urls import api_url, query_of, same_origin, secret_url, target_of, with_defaults
+
+# httpx asks for gzip by itself, and a truncated gzip body is a silent success.
+HEADERS: Mapping[str, str] = {"Accept": "*/*", "Accept-Encoding": "identity"}
+
+Extensions: TypeAlias = dict[str, Any]
+"""What is asked of the transport, as httpx calls it."""
+
+# Hooks, auth and transports are the user's, and may raise anything; the rest that
+# comes out of httpx is read here, and what a body of ours raised is ours.
+_theirs = sealed_but(*HTTPX_ERRORS, MediaError, OSError)
+
+
+class Call(NamedTuple):
+    """
+    A request, ready to be sent.
+
+    Attributes:
+        host: Whom it is for.
+
+        timeouts: Those of the request. Transports look them up anew for the
+            body, which may get less patience than its head.
+
+        send: Sends it, by the way that it is to take.
+    """
+
+    host: str
+    timeouts: dict[str, float | None]
+    send: Callable[[], Awaitable[HttpReply]]
+
+
+class ShortWay(Protocol):
+    """Past the httpx client, while nobody could tell."""
+
+    def is_open(self) -> bool:
+        """Tell whether it gives what the long way would."""
+        ...
+
+    async def send(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Mapping[str, str],
+        content: httpx.AsyncByteStream | None,
+        extensions: Mapping[str, object],
+    ) -> tuple[int, Sequence[tuple[bytes, bytes]], ReplyBody]:
+        """
+        Send a request as the client would, with `HEADERS` beside its own.
+
+        Args:
+            url: Without its query. What is asked for is the extension
+                ``target``, as bytes.
+
+        Returns:
+            The status, the headers and the body of the reply.
+        """
+        ...
+
+    def stack(self, url: str) -> Literal["sockets", "httpx"]:
+        """Tell what a request for *url* goes over, whichever way it takes."""
+        ...
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Requests:
+    """
+    Makes requests for the hosts of the service, and sends them.
+
+    Attributes:
+        http: The httpx client that carries them.
+
+        owns_http: Whether it is ours.
+
+        shortcut: The short way past it, where there is one.
+    """
+
+    http: httpx.AsyncClient
+    owns_http: bool
+    hosts: Hosts
+    timeout: httpx.Timeout
+    shortcut: ShortWay | None = None
+
+    def api_call(
+        self, transfer: Transfer, exchange: Exchange, token: Mapping[str, str]
+    ) -> Call:
+        """
+        Make a request of an API call.
+
+        Args:
+            token: The query parameter with the token; empty where there is none.
+        """
+        transfer.host = self.hosts.current
+        url = api_url(transfer.host, exchange.path)
+        query = query_of({**token, **exchange.params})
+        extensions = self._extensions()
+        extensions["may_resend"] = (
+            transfer.may_resend if exchange.repeatable else _never
+        )
+        if self.shortcut is not None and self.shortcut.is_open():
+            return _short_call(self.shortcut, exchange, url, query, extensions)
+        request = self._api_request(exchange, url, query, extensions)
+        return _call(request, self._send_ours)
+
+    def link_call(self, transfer: Transfer, link: httpx.URL) -> Call:
+        """
+        Make a request of a link.
+
+        Raises:
+            UnsafeURL: It leads to where no public server is.
+        """
+        transfer.host = ""  # none of ours, if it cannot be reached
+        extensions = self._extensions()
+        extensions["may_resend"] = transfer.may_resend
+        if link.userinfo or not same_origin(link, httpx.URL(self.hosts.current)):
+            host = link.raw_host.decode("ascii")
+            addresses.check_link(link.scheme, host, link.userinfo)
+            extensions["guard_address"] = partial(addresses.check_address, host=host)
+        request = httpx.Request("GET", link, headers=HEADERS, extensions=extensions)
+        request.url = SecretURL(request.url)
+        return _call(request, self._send_bare)
+
+    async def send(self, call: Call, secrets: Collection[str]) -> HttpReply:
+        """
+        Send *call*, and return the reply when its head is complete.
+
+        Raises:
+            MediaError: It did not get through; without *secrets* in any text.
+        """
+        if self.http.is_closed:
+            raise ClientClosed("the httpx client is closed")
+        try:
+            with _theirs:
+                return await call.send()
+        except HTTPX_ERRORS as error:
+            failure = translated(
+                error, host=call.host, phase=Phase.SEND, secrets=secrets
+            )
+        raise failure
+
+    async def _send_ours(self, request: httpx.Request) -> HttpReply:
+        if not self.owns_http:
+            return await self._send_bare(request)
+        response = await self.http.send(request, stream=True, follow_redirects=False)
+        return http_reply_of(response)
+
+    async def _send_bare(self, request: httpx.Request) -> HttpReply:
+        """Send without the client's auth, which is meant for another service."""
+        response = await self.http.send(
+            request, stream=True, auth=None, follow_redirects=False
+        )
+        return http_reply_of(response)
+
+    def _api_request(
+        self,
+        exchange: Exchange,
+        url: httpx.URL,
+        query: str,
+        extensions: Extensions,
+    ) -> httpx.Request:
+        request = self.http.build_request(
+            exchange.method,
+            url,
+            headers={**HEADERS, **exchange.headers},
+            content=exchange.body,
+            extensions=extensions,
+        )
+        if isinstance(exchange.body, httpx.AsyncByteStream):
+            # httpx wraps it, and a transport that knows files would not see one.
+            request.stream = exchange.body
+        # Parameters of the client's own take the place of those in a URL.
+        secret = secret_url(url, query)
+        request.url = with_defaults(secret, self.http.params)
+        return request
+
+    def _extensions(self) -> Extensions:
+        timeouts = self.timeout.as_dict()
+        timeouts["write"] = within_window(timeouts["write"])
+        # Our slots are the pool's places, so its own queue stays empty; a
+        # client of the user's has a pool that others use as well.
+        if self.owns_http:
+            timeouts["pool"] = None
+        return {"timeout": timeouts}
+
+
+def _call(
+    request: httpx.Request, send: Callable[[httpx.Request], Awaitable[HttpReply]]
+) -> Call:
+    timeouts = request.extensions["timeout"]
+    return Call(request.url.host, timeouts, partial(send, request))
+
+
+def _short_call(
+    way: ShortWay,
+    exchange: Exchange,
+    url: httpx.URL,
+    query: str,
+    extensions: Extensions,
+) -> Call:
+    extensions["target"] = target_of(url, query)
+    body = exchange.body
+    content = httpx.ByteStream(body) if isinstance(body, bytes) else body
+
+    async def send() -> HttpReply:
+        reply = await way.send(
+            exchange.method, url, exchange.headers, content, extensions
+        )
+        return HttpReply(*reply)
+
+    return Call(url.host, extensions["timeout"], send)
+
+
+def _never() -> bool:
+    """Not said, it would be for the transport to decide."""
+    return False
