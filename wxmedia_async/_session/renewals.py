@@ -63,8 +63,6 @@ class Renewals:
         if len(self._successors) > _REMEMBERED:
             self._successors.popitem(last=False)
 
-    def accepted(self, token: str) -> None:
-        """Take note that WeChat took *token*; late news of an older one count not."""
-        if self._in_a_row and token not in self._successors:
-            self._in_a_row = 0
-            self._last_refused = None
+    def accepted(self) -> None:
+        """Take note that WeChat took a token, whichever: the others were bad luck."""
+        self._in_a_row = 0

@@ -9,7 +9,16 @@ from typing import Self, TypeVar
 import anyio
 import attrs
 
-from .._errors import MediaError, Phase, TooLarge, Truncated
+from .._errors import (
+    APIError,
+    MediaError,
+    MediaNotFound,
+    MediaRejected,
+    Phase,
+    RateLimited,
+    TooLarge,
+    Truncated,
+)
 from .._wire import replies
 from .failures import HTTPX_ERRORS, HTTPXError, translated
 from .http_reply import ReplyBody
@@ -17,6 +26,13 @@ from .speed import Speed
 from .transfer import Transfer
 
 T = TypeVar("T")
+
+# What WeChat says only after it has looked at the token.
+_BEYOND_THE_TOKEN = (MediaNotFound, MediaRejected, RateLimited)
+
+
+def _nobody_asks() -> None:
+    """There was no token."""
 
 
 @attrs.define(eq=False, repr=False)
@@ -46,6 +62,7 @@ class Reply:
     first: bytes = attrs.field(default=b"", init=False)
     received: int = attrs.field(default=0, init=False)
     complete: bool = attrs.field(default=False, init=False)
+    _accepted: Callable[[], None] = attrs.field(default=_nobody_asks, init=False)
     _closed: bool = attrs.field(default=False, init=False)
 
     async def __aenter__(self) -> Self:
@@ -65,6 +82,12 @@ class Reply:
                     await self._body.aclose()
         finally:
             self._release()
+
+    def on_acceptance(self, tell: Callable[[], None]) -> None:
+        """Call *tell* as soon as the reply shows that WeChat took the token."""
+        self._accepted = tell
+        if self.head.attachment:
+            tell()
 
     async def unless_fails(self, work: Awaitable[T]) -> T:
         """Stay open for whom *work* hands it to; close if it fails."""
@@ -91,24 +114,40 @@ class Reply:
         body = bytearray()
         while not self.complete and len(body) <= limit:
             body += await self._pull()
-        return replies.parse_object(
-            self.head,
-            bytes(body),
-            wecom=wecom,
-            token_call=token_call,
-            secrets=self._secrets,
-            limit=limit,
-        )
+        try:
+            found = replies.parse_object(
+                self.head,
+                bytes(body),
+                wecom=wecom,
+                token_call=token_call,
+                secrets=self._secrets,
+                limit=limit,
+            )
+        except APIError as error:
+            self._judge(error)
+            raise
+        self._accepted()
+        return found
 
     def media_or_link(self, *, wecom: bool) -> replies.Media | replies.VideoLink:
         """Tell what a download's reply is, after `peek()`; raise what is an error."""
-        return replies.media_or_link(
-            self.head,
-            self.first,
-            complete=self.complete,
-            wecom=wecom,
-            secrets=self._secrets,
-        )
+        try:
+            found = replies.media_or_link(
+                self.head,
+                self.first,
+                complete=self.complete,
+                wecom=wecom,
+                secrets=self._secrets,
+            )
+        except APIError as error:
+            self._judge(error)
+            raise
+        self._accepted()
+        return found
+
+    def _judge(self, error: APIError) -> None:
+        if isinstance(error, _BEYOND_THE_TOKEN) and error.code is not None:
+            self._accepted()
 
     def check_encoding(self) -> None:
         """Refuse a body that was encoded, which nobody asked for."""

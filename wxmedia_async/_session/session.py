@@ -16,8 +16,6 @@ from attrs.validators import instance_of
 from .._errors import (
     ClientClosed,
     MediaError,
-    MediaNotFound,
-    MediaRejected,
     RateLimited,
     TokenRejected,
     TransferError,
@@ -112,7 +110,7 @@ class Session:
             except MediaError as error:
                 failure = error
             else:
-                self._went_well(transfer)
+                self.pace.succeeded()
                 return result
             transfer.asked = False
             self.pace.failed(failure, transfer.began)
@@ -126,10 +124,13 @@ class Session:
         try:
             call = self.requests.api_call(transfer, exchange, parameter)
             secrets = Hidden(parameter.values())
-            return await self._sent(transfer, call, secrets, self._leave(transfer))
+            reply = await self._sent(transfer, call, secrets, self._leave(transfer))
         except BaseException:
             self.pace.leave(transfer)
             raise
+        if transfer.token is not None:
+            reply.on_acceptance(self.renewals.accepted)
+        return reply
 
     async def fetch(
         self, transfer: Transfer, link: httpx.URL, secrets: Hidden
@@ -167,11 +168,6 @@ class Session:
         async with await self._sent(transfer, request, secrets, _nothing_held) as reply:
             return await reply.json(wecom=self.platform.wecom, token_call=True)
 
-    def _went_well(self, transfer: Transfer) -> None:
-        if transfer.token is not None:
-            self.renewals.accepted(transfer.token)
-        self.pace.succeeded()
-
     def _stopped(self, transfer: Transfer) -> MediaError:
         """Tell what has ended a transfer from outside."""
         failure = self.interrupted()
@@ -187,8 +183,6 @@ class Session:
             return False
         if isinstance(failure, TokenRejected):
             return await self._renewed(transfer, failure, obstacle)
-        if transfer.token is not None and _shows_acceptance(failure):
-            self.renewals.accepted(transfer.token)
         if isinstance(failure, RateLimited):
             # It is waited for where the next try begins, and costs none.
             allowed = failure.retry_after < transfer.time_left()
@@ -279,13 +273,6 @@ class Session:
         if self.deadline is None:
             return math.inf
         return anyio.current_time() + self.deadline
-
-
-def _shows_acceptance(failure: MediaError) -> bool:
-    """Whether WeChat looked beyond the token before it refused."""
-    if isinstance(failure, (MediaNotFound, MediaRejected, RateLimited)):
-        return failure.code is not None
-    return False
 
 
 def _is_for_another_host(failure: TransferError) -> bool:
