@@ -8,6 +8,7 @@ from functools import partial
 import attrs
 
 from ._errors import APIError, MediaError, TransferError
+from ._events import Subject
 from ._platforms import MIB
 from ._session.session import Session
 from ._session.transfer import Transfer, json_exchange
@@ -42,7 +43,8 @@ async def call(
             return None
         return "not tried again: WeChat may have carried it out"
 
-    return await session.bounded(partial(session.tried, attempt, obstacle=obstacle))
+    tries = partial(session.tried, attempt, obstacle=obstacle)
+    return await session.bounded(tries, Subject("call"))
 
 
 def _did_nothing(failure: MediaError) -> bool:

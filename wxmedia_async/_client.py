@@ -22,6 +22,7 @@ from ._download import save as _download
 from ._download.destination import put, target_of
 from ._download.media_request import MediaRequest
 from ._download.stream import MediaStream, open_stream
+from ._events import EventCallback
 from ._files.target import Target
 from ._foreign import unsealed
 from ._models import (
@@ -116,6 +117,9 @@ class MediaClient:
 
         account: Whose media_ids these are, for the cache, where the token does
             not name it.
+
+        on_event: Called with an `Event` as transfers start, are tried again, and
+            end, in the task of the transfer. What it raises is logged and ignored.
     """
 
     def __init__(
@@ -134,11 +138,14 @@ class MediaClient:
         file_io: Literal["inline", "thread"] = "inline",
         upload_cache: UploadCache | None = None,
         account: str | None = None,
+        on_event: EventCallback | None = None,
     ) -> None:
         if file_io not in ("inline", "thread"):
             raise ValueError("file_io is either 'inline' or 'thread'")
         if not isinstance(platform, Platform):
             raise TypeError("platform is a Platform, such as WECOM")
+        if on_event is not None and not callable(on_event):
+            raise TypeError("on_event is a function of one Event")
         urls = platform.hosts if base_url is None else (_checked(base_url),)
         owns_http = http is None
         shortcut: Shortcut | None = None
@@ -166,6 +173,7 @@ class MediaClient:
             policy=retry,
             deadline=_deadline(deadline),
             lifetime=Lifetime(),
+            on_event=on_event,
         )
         self._means = Means(
             file_io=file_io,

@@ -290,7 +290,7 @@ async def test_pause() -> None:
     pace.failed(error, began=anyio.current_time())
 
     with pytest.raises(RateLimited) as info:
-        await pace.account.end_of_pause(30.0)
+        await pace.account.end_of_pause(transfer(30.0))
     assert info.value.retry_after == pytest.approx(60.0, abs=10)
 
 
@@ -300,7 +300,7 @@ async def test_pause_ends() -> None:
     pace.account.pause(0.02)
     until = anyio.current_time() + 0.02
 
-    await pace.account.end_of_pause(10.0)
+    await pace.account.end_of_pause(transfer(10.0))
 
     # uvloop's clock ticks once a millisecond.
     assert anyio.current_time() >= until - 0.001
@@ -314,7 +314,7 @@ async def test_pause_is_never_shortened() -> None:
     pace.account.pause(1.0)
 
     with pytest.raises(RateLimited):
-        await pace.account.end_of_pause(30.0)
+        await pace.account.end_of_pause(transfer(30.0))
 
 
 async def test_no_pause() -> None:
@@ -324,7 +324,7 @@ async def test_no_pause() -> None:
     pace.failed(ServerBusy("busy", code=-1), began=anyio.current_time())
 
     with anyio.fail_after(5):
-        await pace.account.end_of_pause(0.0)
+        await pace.account.end_of_pause(transfer(0.0))
 
 
 async def test_nobody_is_overtaken() -> None:

@@ -69,9 +69,10 @@ async def put(
             body = _Body(incoming, reporter)
             with session.pace.bound.inside(transfer):
                 location = await _put(destination, name_of(incoming, wanted), body)
+        transfer.moved(incoming.received)
         return saved(wanted, incoming, None, location)
 
-    result = await session.run(attempt)
+    result = await session.run(attempt, wanted.subject("download"))
     reporter.report(result.size, result.size)
     return result
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import attrs
 
+from .._events import Operation, Subject
 from .._session.transfer import Exchange
 from .._wire.ranges import ByteRange
 
@@ -30,6 +31,10 @@ class MediaRequest:
     media_id: str = attrs.field(validator=_check_media_id)
     max_bytes: int = attrs.field(validator=_check_cap)
     hd_voice: bool = False
+
+    def subject(self, operation: Operation) -> Subject:
+        """Tell what the transfer of it is about."""
+        return Subject(operation, self.media_id)
 
     def exchange(self, part: ByteRange | None = None) -> Exchange:
         """Ask for it, or for a part of it."""

@@ -41,12 +41,13 @@ async def save(
                 await incoming.write_to(
                     part, lambda: reporter.report(incoming.received, incoming.size)
                 )
+                transfer.moved(incoming.received)
                 result = saved(wanted, incoming, Path(path), path)
                 publishing(result)
                 await part.publish(overwrite=overwrite)
         return result
 
-    result = await session.run(attempt)
+    result = await session.run(attempt, wanted.subject("download"))
     reporter.report(result.size, result.size)
     return result
 
@@ -59,11 +60,12 @@ async def read(session: Session, wanted: MediaRequest) -> MediaContent:
         async with await open_media(session, transfer, wanted) as incoming:
             while chunk := await incoming.chunk():
                 content += chunk
+            transfer.moved(len(content))
         return MediaContent(
             wanted.media_id, bytes(content), incoming.content_type, incoming.filename
         )
 
-    return await session.run(attempt)
+    return await session.run(attempt, wanted.subject("download"))
 
 
 def _final_path(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 
@@ -25,11 +25,26 @@ async def open_stream(
         transfer.is_stream = True
         return transfer, await open_media(session, transfer, wanted)
 
-    transfer, incoming = await session.run(attempt)
+    transfer, incoming = await session.run(attempt, wanted.subject("stream"))
     stream = MediaStream(wanted.media_id, incoming, session, transfer)
-    with session.pace.bound.kept_open(transfer):
+    with session.pace.bound.kept_open(transfer), _told(transfer, incoming):
         async with incoming:
             yield stream
+
+
+@contextmanager
+def _told(transfer: Transfer, incoming: Incoming) -> Generator[None]:
+    """Tell of the end of the block, which is that of the transfer."""
+    try:
+        yield
+    except BaseException as error:
+        transfer.moved(incoming.received)
+        if transfer.story is not None:
+            transfer.story.failed(error)
+        raise
+    transfer.moved(incoming.received)
+    if transfer.story is not None:
+        transfer.story.finished()
 
 
 class MediaStream(AsyncIterator[bytes]):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import anyio
 import attrs
 
 from .._errors import MediaError, Phase, RateLimited, TransferTimeout
+from .._events import Story
 from .._foreign import sealed
 from .._models import RateLimiter
 from .bound import Bound, Queue
@@ -36,16 +39,18 @@ class Account:
         # Most services never want a pause, and the clock costs something.
         return self._resumes > -math.inf and self._resumes > anyio.current_time()
 
-    async def end_of_pause(self, allowed: float) -> None:
+    async def end_of_pause(self, transfer: Transfer) -> None:
         """
         Wait until exchanges may start again.
 
         Raises:
-            RateLimited: At once, when that is more than *allowed* seconds away.
+            RateLimited: At once, when that is beyond the deadline of *transfer*.
         """
         while (left := self._resumes - anyio.current_time()) > 0:
-            if left >= allowed:
+            if left >= transfer.time_left():
                 raise _paused(left)
+            if transfer.story is not None:
+                transfer.story.paused(left)
             await anyio.sleep(left)
 
 
@@ -89,7 +94,8 @@ class Pace:
         """
         waits = self.limiter is not None or self.account.paused
         if waits or not self.bound.take_at_once(self.account.queue):
-            await self._entered(transfer, patience)
+            with _timed(transfer.story):
+                await self._entered(transfer, patience)
         transfer.holds_slot = True
         transfer.began = time.monotonic()
 
@@ -110,7 +116,7 @@ class Pace:
 
     async def _entered(self, transfer: Transfer, patience: float | None) -> None:
         while True:
-            await self.account.end_of_pause(transfer.time_left())
+            await self.account.end_of_pause(transfer)
             missing = "slot was free"
             with anyio.move_on_after(patience) as scope:
                 await self.bound.take(self.account.queue, transfer)
@@ -138,6 +144,16 @@ class Pace:
             raise
         finally:
             self.bound.let_go(self.account.queue)
+
+
+@contextmanager
+def _timed(story: Story | None) -> Generator[None]:
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        if story is not None:
+            story.slot_wait += time.monotonic() - began
 
 
 def _paused(seconds: float) -> RateLimited:

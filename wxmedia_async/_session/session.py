@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import attrs
@@ -21,6 +21,7 @@ from .._errors import (
     TransferError,
     TransferTimeout,
 )
+from .._events import EventCallback, Story, Subject
 from .._models import RetryPolicy
 from .._platforms import Platform
 from .._tokens.checked import CheckedToken
@@ -57,24 +58,48 @@ class Session:
     policy: RetryPolicy = attrs.field(validator=instance_of(RetryPolicy))
     deadline: float | None
     lifetime: Lifetime
+    on_event: EventCallback | None = None
 
-    async def run(self, attempt: Callable[[Transfer], Awaitable[T]]) -> T:
+    def run(
+        self,
+        attempt: Callable[[Transfer], Awaitable[T]],
+        subject: Subject | None = None,
+    ) -> Coroutine[Any, Any, T]:
         """Do one transfer, whose tries are all there is to it: see `tried()`."""
-        return await self.bounded(partial(self.tried, attempt))
+        return self.bounded(partial(self.tried, attempt), subject)
 
-    async def bounded(self, work: Callable[[Transfer], Awaitable[T]]) -> T:
+    def bounded(
+        self, work: Callable[[Transfer], Awaitable[T]], subject: Subject | None = None
+    ) -> Coroutine[Any, Any, T]:
         """
         Do *work* as one transfer, for as long as the deadline and the client allow.
+
+        Args:
+            subject: What is told of it to those who watch; None: nothing, as it is
+                a part of another transfer.
 
         Raises:
             MediaError: The failure, free of secrets.
 
             Raised: What code of the user's raised.
         """
+        if self.on_event is None or subject is None:
+            return self._within_limits(work, None)
+        return self._watched(work, Story(self.on_event, self.platform.name, subject))
+
+    async def _watched(
+        self, work: Callable[[Transfer], Awaitable[T]], story: Story
+    ) -> T:
+        with story:
+            return await self._within_limits(work, story)
+
+    async def _within_limits(
+        self, work: Callable[[Transfer], Awaitable[T]], story: Story | None
+    ) -> T:
         self.lifetime.check()
         failure: MediaError | None = None
         scope = anyio.CancelScope(deadline=self._ends())
-        transfer = Transfer(scope, nesting.enclosing())
+        transfer = Transfer(scope, nesting.enclosing(), story)
         with scope:
             self.lifetime.enter(scope)
             try:
@@ -104,7 +129,7 @@ class Session:
             MediaError: The failure of the last try.
         """
         while True:
-            transfer.attempts += 1
+            transfer.begin_try()
             try:
                 result = await attempt(transfer)
             except MediaError as error:
@@ -151,7 +176,7 @@ class Session:
 
     async def fetch_token(self, call: TokenCall) -> Mapping[str, object]:
         """Call a token endpoint. Takes no slot, so that transfers can wait for it."""
-        return await self.run(partial(self._token_exchange, call))
+        return await self.run(partial(self._token_exchange, call), Subject("token"))
 
     def interrupted(self) -> MediaError:
         """Tell why a scope of ours was cancelled."""
@@ -197,6 +222,8 @@ class Session:
             return False
         if _hindered(failure, obstacle):
             return False
+        if transfer.story is not None:
+            transfer.story.retried(failure, wait)
         await anyio.sleep(wait)
         return True
 
@@ -214,7 +241,11 @@ class Session:
             return True  # somebody else has replaced it meanwhile
         if self.renewals.exhausted:
             return False
-        return await self._replaced(self.tokens, token) != token
+        if await self._replaced(self.tokens, token) == token:
+            return False
+        if transfer.story is not None:
+            transfer.story.renewed()
+        return True
 
     async def _replaced(self, tokens: CheckedToken, token: str) -> str:
         fresh = await tokens.renew(token)

@@ -11,6 +11,7 @@ import attrs
 import httpx
 
 from .._errors import MediaError
+from .._events import Story
 
 
 @attrs.frozen(kw_only=True)
@@ -71,6 +72,8 @@ class Transfer:
 
         outer: The transfer whose code of the user's has begun this one, or None.
 
+        story: Tells those who watch, if anybody does.
+
         attempts: The tries so far.
 
         failures: Those that count against the policy.
@@ -89,6 +92,7 @@ class Transfer:
 
     scope: anyio.CancelScope
     outer: Transfer | None = None
+    story: Story | None = None
     attempts: int = attrs.field(default=0, init=False)
     failures: int = attrs.field(default=0, init=False)
     hopeless: bool = attrs.field(default=False, init=False)
@@ -102,6 +106,17 @@ class Transfer:
     holds_slot: bool = attrs.field(default=False, init=False)
     is_stream: bool = attrs.field(default=False, init=False)
     _left: float | None = attrs.field(default=None, init=False)
+
+    def begin_try(self) -> None:
+        """Count a try."""
+        self.attempts += 1
+        if self.story is not None:
+            self.story.start()
+
+    def moved(self, size: int) -> None:
+        """Take note of how many bytes of the media have moved."""
+        if self.story is not None:
+            self.story.bytes = size
 
     def time_left(self) -> float:
         """Seconds until the deadline."""

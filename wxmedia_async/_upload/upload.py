@@ -11,6 +11,7 @@ import anyio
 import attrs
 
 from .._errors import MediaError, MediaRejected, TooLarge
+from .._events import Subject
 from .._foreign import Raised
 from .._local.disk import FileIO
 from .._models import UploadedMedia
@@ -76,6 +77,7 @@ async def upload(
             sending = _Sending(session, transfer, body, _exchange(body, label, means))
             uploaded = await _sent(means.reuse, sending, label.type)
             reporter.report(opened.size, opened.size)
+            transfer.moved(opened.size)
             return uploaded
 
     async def with_leave(transfer: Transfer) -> UploadedMedia:
@@ -86,7 +88,7 @@ async def upload(
         finally:
             means.open_sources.release()
 
-    return await session.bounded(with_leave)
+    return await session.bounded(with_leave, Subject("upload"))
 
 
 @attrs.frozen
