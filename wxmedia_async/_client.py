@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, cast
 from urllib.request import getproxies
 
 import anyio
@@ -43,6 +43,7 @@ from ._platforms import MIB, MINI_PROGRAM, Platform
 from ._progress import ProgressCallback, Reporter
 from ._session.accounts import Accounts
 from ._session.bound import Bound, width_for
+from ._session.family import AsyncClient, family_of
 from ._session.hosts import Hosts
 from ._session.lifetime import Lifetime
 from ._session.pace import Pace
@@ -95,7 +96,8 @@ class MediaClient:
 
         base_url: Instead of the platform's hosts: a simulator, a gateway.
 
-        http: A client of your own, used as it is and never closed.
+        http: A client of your own, an `httpx.AsyncClient` or an `httpx2.AsyncClient`,
+            used as it is and never closed.
 
         max_concurrency: Transfers in flight, over all calls on this client.
 
@@ -128,7 +130,7 @@ class MediaClient:
         *,
         platform: Platform = MINI_PROGRAM,
         base_url: str | None = None,
-        http: httpx.AsyncClient | None = None,
+        http: AsyncClient | None = None,
         max_concurrency: int | Adaptive = 16,
         retry: RetryPolicy = RetryPolicy(),
         timeout: float | httpx.Timeout = 30.0,
@@ -154,6 +156,7 @@ class MediaClient:
         requests = Requests(
             http=http,
             owns_http=owns_http,
+            family=family_of(http),
             hosts=Hosts(urls),
             timeout=_timeout(timeout),
             shortcut=shortcut,
@@ -217,7 +220,7 @@ class MediaClient:
     @property
     def http(self) -> httpx.AsyncClient:
         """The httpx client that carries every request."""
-        return self._session.requests.http
+        return cast("httpx.AsyncClient", self._session.requests.http)
 
     @property
     def transport(self) -> Literal["sockets", "httpx", "yours"]:

@@ -137,7 +137,7 @@ async def test_metrics_of_a_batch(telemetry: Telemetry, tmp_path: Any) -> None:
     service = FakeWeChat(
         dict.fromkeys(ids, JPEG), answers=[error(-1) for _ in range(10)]
     )
-    retry = RetryPolicy(initial=0.0)
+    retry = RetryPolicy(attempts=20, initial=0.0)
 
     async with telemetry.watching(service, retry=retry) as client:
         async with client.download_many(ids, tmp_path) as outcomes:

@@ -16,7 +16,8 @@ from wxmedia_async import (
     UnexpectedReply,
 )
 from wxmedia_async._errors import Phase
-from wxmedia_async._session.failures import HTTPX_ERRORS, translated
+from wxmedia_async._session.failures import translated
+from wxmedia_async._session.family import HTTPX_ERRORS
 
 TOKEN = "TOKEN-that-must-never-be-seen"
 REQUEST = httpx.Request("GET", f"https://wechat.test/get?access_token={TOKEN}")

@@ -132,7 +132,7 @@ def test_api_url(base: str, path: str, params: dict[str, str], expected: str) ->
     """Fault 17: whatever a parameter holds stays one parameter."""
     whole, query = api_url(base, path), query_of(params)
 
-    url = str(httpx.URL(secret_url(whole, query)))
+    url = str(httpx.URL(secret_url(whole, query, SecretURL)))
 
     assert url == expected
     assert expected.encode().endswith(target_of(whole, query))

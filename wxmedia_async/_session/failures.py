@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Collection, Iterator
-from typing import TypeAlias
 
 import httpx
 import idna
@@ -19,6 +18,7 @@ from .._errors import (
     UnexpectedReply,
 )
 from .._wire.redaction import excerpt
+from .family import as_httpx
 
 # What httpcore and h11 say when the peer went away; every other protocol error
 # is a reply that is none.
@@ -30,25 +30,9 @@ _WENT_AWAY = (
     "incomplete",
 )
 
-HTTPX_ERRORS = (
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    httpx.StreamError,
-    idna.IDNAError,
-)
-"""
-All that httpx raises: its three trees have no common root.
-
-And what it lets through where a redirect leads to a host that is no name.
-"""
-
-HTTPXError: TypeAlias = (
-    httpx.HTTPError | httpx.InvalidURL | httpx.StreamError | idna.IDNAError
-)
-
 
 def translated(
-    error: HTTPXError,
+    raised: Exception,
     *,
     host: str,
     phase: Phase,
@@ -60,7 +44,7 @@ def translated(
     Return our error for one of httpx's, with a cause that gives nothing away.
 
     Args:
-        error: What httpx raised.
+        raised: What httpx or httpx2 raised, one of `httpx_errors()`.
 
         host: Whom we were talking to.
 
@@ -72,6 +56,7 @@ def translated(
 
         secrets: What must not be in any text.
     """
+    error = as_httpx(raised)
     # h11 quotes what it does not understand, which may be a page of text.
     told = excerpt(str(error).encode(errors="replace"), secrets) or type(error).__name__
     ours = _ours(error, told, host, phase, received, expected)

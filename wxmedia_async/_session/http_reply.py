@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import attrs
 import httpx
@@ -113,5 +113,5 @@ def _raw(response: httpx.Response) -> AsyncIterator[bytes]:
     """
     if response.is_stream_consumed:
         return aiter(httpx.ByteStream(response.content))
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    return aiter(response.stream)
+    # Of httpx, or of httpx2.
+    return aiter(cast("httpx.AsyncByteStream", response.stream))

@@ -20,7 +20,8 @@ from .._errors import (
     Truncated,
 )
 from .._wire import replies
-from .failures import HTTPX_ERRORS, HTTPXError, translated
+from .failures import translated
+from .family import httpx_errors
 from .http_reply import ReplyBody
 from .speed import Speed
 from .transfer import Transfer
@@ -211,7 +212,7 @@ class Reply:
         self._transfer.asked = True
         try:
             await receive_into(take)
-        except HTTPX_ERRORS as error:
+        except httpx_errors() as error:
             failure = self._translated(error)
         else:
             self._transfer.asked = False
@@ -224,7 +225,7 @@ class Reply:
         self._transfer.asked = True
         try:
             chunk = await anext(self._body, None)
-        except HTTPX_ERRORS as error:
+        except httpx_errors() as error:
             failure = self._translated(error)
         else:
             self._transfer.asked = False
@@ -238,7 +239,7 @@ class Reply:
         self.complete = True
         raise failure
 
-    def _translated(self, error: HTTPXError) -> MediaError:
+    def _translated(self, error: Exception) -> MediaError:
         return translated(
             error,
             host=self.host,

@@ -12,10 +12,10 @@ import httpx
 from .._errors import ClientClosed, MediaError, Phase
 from .._foreign import sealed_but
 from .._wire import addresses
-from .failures import HTTPX_ERRORS, translated
+from .failures import translated
+from .family import AsyncClient, Family
 from .hosts import Hosts
 from .http_reply import HttpReply, ReplyBody, http_reply_of
-from .secrets import SecretURL
 from .speed import within_window
 from .transfer import Exchange, Transfer
 from .urls import api_url, query_of, same_origin, secret_url, target_of, with_defaults
@@ -25,10 +25,6 @@ HEADERS: Mapping[str, str] = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 Extensions: TypeAlias = dict[str, Any]
 """What is asked of the transport, as httpx calls it."""
-
-# Hooks, auth and transports are the user's, and may raise anything; the rest that
-# comes out of httpx is read here, and what a body of ours raised is ours.
-_theirs = sealed_but(*HTTPX_ERRORS, MediaError, OSError)
 
 
 class Call(NamedTuple):
@@ -91,14 +87,26 @@ class Requests:
 
         owns_http: Whether it is ours.
 
+        family: The classes that it knows.
+
         shortcut: The short way past it, where there is one.
     """
 
-    http: httpx.AsyncClient
+    http: AsyncClient
     owns_http: bool
+    family: Family
     hosts: Hosts
     timeout: httpx.Timeout
     shortcut: ShortWay | None = None
+    # Hooks, auth and transports are the user's, and may raise anything; what httpx
+    # raises is read here, and what a body of ours raised is ours.
+    _theirs: sealed_but = attrs.field(
+        init=False,
+        default=attrs.Factory(
+            lambda self: sealed_but(*self.family.errors, MediaError, OSError),
+            takes_self=True,
+        ),
+    )
 
     def api_call(
         self, transfer: Transfer, exchange: Exchange, token: Mapping[str, str]
@@ -135,8 +143,10 @@ class Requests:
             host = link.raw_host.decode("ascii")
             addresses.check_link(link.scheme, host, link.userinfo)
             extensions["guard_address"] = partial(addresses.check_address, host=host)
-        request = httpx.Request("GET", link, headers=HEADERS, extensions=extensions)
-        request.url = SecretURL(request.url)
+        request = self.family.request(
+            "GET", str(link), headers=HEADERS, extensions=extensions
+        )
+        request.url = self.family.secret_url(request.url)
         return _call(request, self._send_bare)
 
     async def send(self, call: Call, secrets: Collection[str]) -> HttpReply:
@@ -149,9 +159,9 @@ class Requests:
         if self.http.is_closed:
             raise ClientClosed("the httpx client is closed")
         try:
-            with _theirs:
+            with self._theirs:
                 return await call.send()
-        except HTTPX_ERRORS as error:
+        except self.family.errors as error:
             failure = translated(
                 error, host=call.host, phase=Phase.SEND, secrets=secrets
             )
@@ -177,18 +187,19 @@ class Requests:
         query: str,
         extensions: Extensions,
     ) -> httpx.Request:
-        request = self.http.build_request(
+        address = self.family.url(url)
+        request: httpx.Request = self.http.build_request(
             exchange.method,
-            url,
+            address,
             headers={**HEADERS, **exchange.headers},
             content=exchange.body,
             extensions=extensions,
         )
         if isinstance(exchange.body, httpx.AsyncByteStream):
             # httpx wraps it, and a transport that knows files would not see one.
-            request.stream = exchange.body
+            request.stream = self.family.stream(exchange.body)
         # Parameters of the client's own take the place of those in a URL.
-        secret = secret_url(url, query)
+        secret = secret_url(address, query, self.family.secret_url)
         request.url = with_defaults(secret, self.http.params)
         return request
 

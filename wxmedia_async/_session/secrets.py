@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote_plus, urlencode
 
 import httpx
@@ -15,12 +15,12 @@ _HARMLESS = frozenset({"appid", "corpid", "grant_type", "media_id", "type"})
 
 # Readers of the text that must get the real thing: transports that build their
 # own URL of it, and would send the redaction to WeChat; mocks that match by it.
-_READERS = ("httpx_aiohttp", "pyreqwest", "respx", "pytest_httpx")
+_READERS = ("httpx_aiohttp", "pyreqwest", "respx", "pytest_httpx", "pytest_httpx2")
 
 
-class SecretURL(httpx.URL):
+class Redacted:
     """
-    A URL whose text shows no secret.
+    What a URL is whose text shows no secret; for `httpx.URL` and its like.
 
     Transports read a URL's parts, which are real. Whatever prints it (httpx's
     own log line at INFO, tracebacks, telemetry) reads its text.
@@ -29,23 +29,33 @@ class SecretURL(httpx.URL):
     def __str__(self) -> str:
         caller = str(sys._getframe(1).f_globals.get("__name__", ""))  # pyright: ignore[reportPrivateUsage]
         if caller.partition(".")[0] in _READERS:
-            return str(httpx.URL(self))
-        return redacted_url(httpx.URL(self))
+            return self.real_text()
+        return redacted_url(cast("httpx.URL", self))
 
     def __repr__(self) -> str:
-        return f"SecretURL({redacted_url(httpx.URL(self))!r})"
+        return f"SecretURL({redacted_url(cast('httpx.URL', self))!r})"
 
     # httpx compares and hashes text, and would take two tokens for one.
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, Redacted):
+            return self.real_text() == other.real_text()
         if not isinstance(other, (httpx.URL, str)):
             return NotImplemented
-        return str(httpx.URL(self)) == str(httpx.URL(other))
+        return self.real_text() == str(other)
 
     def __hash__(self) -> int:
-        return hash(str(httpx.URL(self)))
+        return hash(self.real_text())
 
-    def copy_with(self, **kwargs: Any) -> httpx.URL:
-        return SecretURL(httpx.URL(self).copy_with(**kwargs))
+    def copy_with(self, **kwargs: Any) -> Any:
+        return type(self)(super().copy_with(**kwargs))  # type: ignore[misc, call-arg]  # of httpx.URL
+
+    def real_text(self) -> str:
+        """Return what it leads to."""
+        return super().__str__()
+
+
+class SecretURL(Redacted, httpx.URL):
+    """A URL of httpx whose text shows no secret."""
 
 
 def redacted_url(url: httpx.URL) -> str:

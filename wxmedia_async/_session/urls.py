@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import cast
 from urllib.parse import quote
 
 import httpx
@@ -37,9 +38,9 @@ def target_of(url: httpx.URL, query: str) -> bytes:
     return b"%b?%b" % (path, query.encode("ascii")) if query else path
 
 
-def secret_url(url: httpx.URL, query: str) -> SecretURL:
+def secret_url(url: httpx.URL, query: str, kind: type[SecretURL]) -> SecretURL:
     """Join *query* to *url*, without parsing it anew."""
-    whole = SecretURL.__new__(SecretURL)
+    whole = kind.__new__(kind)
     # The query is encoded already, and nothing else differs from one call to
     # the next; httpx has no way to replace it without parsing all.
     reference = url._uri_reference  # pyright: ignore[reportPrivateUsage]
@@ -53,7 +54,7 @@ def with_defaults(url: SecretURL, params: httpx.QueryParams) -> httpx.URL:
     """Add what a client of the user's adds to each query; ours comes first."""
     if not params:
         return url
-    return url.copy_with(params=params.merge(url.params))
+    return cast("httpx.URL", url.copy_with(params=params.merge(url.params)))
 
 
 def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
