@@ -21,6 +21,7 @@ QUESTIONS = [
     "growth",
     "memory",
     "lazy_items",
+    "loop",
     "adaptive",
 ]
 

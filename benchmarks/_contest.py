@@ -58,6 +58,12 @@ class Score:
             turn["server_cpu"] / turn["seconds"] for turn in self.turns
         )
 
+    def late(self, percentile: int) -> float | None:
+        """How late a timer in the same loop was, in ms."""
+        name = f"late_p{percentile}"
+        known = [turn[name] for turn in self.turns if name in turn]
+        return statistics.median(known) if known else None
+
     @property
     def growth(self) -> float | None:
         """Of memory, in KiB."""

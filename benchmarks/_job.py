@@ -45,6 +45,8 @@ class Job:
         rehearsed: How many small files come first, outside the clock; None:
             twice as many as are in flight, so that all connections are open.
 
+        watched: Whether a timer beside the transfers measures how late their loop is.
+
         seconds: About how long the work may take, for count to follow from it.
     """
 
@@ -61,6 +63,7 @@ class Job:
     seconds: float | None = None
     batches: int = 1
     rehearsed: int | None = None
+    watched: bool = False
 
     @property
     def source(self) -> Path:

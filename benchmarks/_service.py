@@ -50,6 +50,7 @@ class Service:
         seconds: float | None = None,
         batches: int = 1,
         rehearsed: int | None = None,
+        watched: bool = False,
     ) -> Job:
         write_source(self.folder, SMALL)
         write_source(self.folder, size)
@@ -67,6 +68,7 @@ class Service:
             seconds=seconds,
             batches=batches,
             rehearsed=rehearsed,
+            watched=watched,
         )
 
 

@@ -45,6 +45,8 @@ OURS_TO_IT = Column("ours / it", lambda one, all_: ratio(rate(all_, OURS), one.r
 CPU = Column("CPU s/GB", lambda score, _: f"{score.cpu:.2f}")
 BUSY = Column("server busy", lambda score, _: f"{score.busy:.0%}")
 RESUMED = Column("resumed", lambda score, _: known("{:.0%}", score.resumed))
+LATE_P50 = Column("late p50, ms", lambda score, _: known("{:.1f}", score.late(50)))
+LATE_P99 = Column("late p99, ms", lambda score, _: known("{:.1f}", score.late(99)))
 GROWTH = Column("growth, KiB", lambda score, _: known("{:,.0f}", score.growth))
 
 

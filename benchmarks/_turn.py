@@ -13,11 +13,13 @@ import os
 import resource
 import shutil
 import signal
+import statistics
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -27,6 +29,8 @@ from _job import SMALL, Job
 
 Transfer = Callable[[Job], Awaitable[None]]
 Facts = dict[str, float]
+
+TICK = 0.001  # seconds
 
 
 async def take_turn(module: str, job: Job) -> None:
@@ -67,10 +71,11 @@ async def measure(transfer: Transfer, job: Job) -> dict[str, float | None]:
     forget_peak()
     peak_before, others = peak(), used(resource.RUSAGE_CHILDREN)
     cpu_before, server_before = cpu(), counts(job)
-    started = time.perf_counter()
-    for batch in batches:
-        await transfer(batch)
-    seconds = time.perf_counter() - started
+    async with watching(job) as delays:
+        started = time.perf_counter()
+        for batch in batches:
+            await transfer(batch)
+        seconds = time.perf_counter() - started
     cpu_after, server_after = cpu(), counts(job)
     server = {name: server_after[name] - server_before[name] for name in server_after}
     check(batches, server)
@@ -81,8 +86,34 @@ async def measure(transfer: Transfer, job: Job) -> dict[str, float | None]:
         "seconds": seconds,
         "cpu": cpu_after - cpu_before,
         "growth": peak() - peak_before if alone else None,
+        **percentiles(delays),
         **{f"server_{name}": fact for name, fact in server.items()},
     }
+
+
+@asynccontextmanager
+async def watching(job: Job) -> AsyncIterator[list[float]]:
+    """Measure how much later than it should a timer of the same loop comes."""
+    delays: list[float] = []
+    async with anyio.create_task_group() as tasks:
+        if job.watched:
+            tasks.start_soon(watch, delays)
+        yield delays
+        tasks.cancel_scope.cancel()
+
+
+async def watch(delays: list[float]) -> None:
+    while True:
+        due = time.perf_counter() + TICK
+        await anyio.sleep(TICK)
+        delays.append(time.perf_counter() - due)
+
+
+def percentiles(delays: list[float]) -> dict[str, float]:
+    if len(delays) < 2:
+        return {}
+    cuts = statistics.quantiles(delays, n=100)
+    return {"late_p50": cuts[49] * 1000, "late_p99": cuts[98] * 1000}
 
 
 def in_own_folder(job: Job) -> Job:

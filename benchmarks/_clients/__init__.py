@@ -27,6 +27,8 @@ CONTESTANTS = {
     OURS: Contestant("ours"),
     "ours, uvloop": Contestant("ours", options={"use_uvloop": True}),
     "ours, trio": Contestant("ours", backend="trio"),
+    "ours, in threads": Contestant("ours_in_threads"),
+    "ours, httpx's stack": Contestant("ours_over_httpx"),
     "httpx, naive": Contestant("httpx_naive"),
     "httpx, well written": Contestant("httpx_well"),
     "httpx over aiohttp": Contestant("httpx_aiohttp"),

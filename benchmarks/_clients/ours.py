@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import repeat
+from typing import Any
 
 import attrs
 from _job import TOKEN, Job
@@ -16,13 +17,16 @@ UNLIMITED = attrs.evolve(MINI_PROGRAM, limits={})
 
 
 @asynccontextmanager
-async def opened(job: Job) -> AsyncIterator[Callable[[Job], Awaitable[None]]]:
+async def opened(
+    job: Job, **options: Any
+) -> AsyncIterator[Callable[[Job], Awaitable[None]]]:
     async with MediaClient(
         TOKEN,
         base_url=job.url,
         platform=UNLIMITED,
         max_concurrency=job.at_a_time,
         verify=job.trust() or True,
+        **options,
     ) as client:
         work = {"down": download, "up": upload}[job.direction]
         yield partial(work, client)
