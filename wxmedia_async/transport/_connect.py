@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import attrs
 
+from ._lack import is_lack
 from ._waiting import waiter_for
 
 ATTEMPT_DELAY = 0.25
@@ -37,11 +38,14 @@ async def resolve(host: str, port: int) -> list[Address]:
     Return the addresses of *host*, the two families taking turns.
 
     Raises:
-        OSError: It has none, or nobody knows.
+        OSError: It has none, or nobody knows; or this machine lacks what it
+            takes to ask, see `is_lack`.
+
+        ValueError: It is no name at all.
     """
     found = _literal(host, port)
     if found is None:
-        found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await _asked_for(host, port)
     return _interleaved([Address(family, name) for family, *_, name in found])
 
 
@@ -58,6 +62,17 @@ def _literal(host: str, port: int) -> _Found | None:
         return None
 
 
+async def _asked_for(host: str, port: int) -> _Found:
+    try:
+        return await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_MEMORY:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
+        # A resolver that can open nothing just says that it does not know.
+        socket.socket().close()
+        raise
+
+
 Connected = tuple[Address, socket.socket]
 
 
@@ -69,7 +84,8 @@ async def connected(addresses: Sequence[Address]) -> Connected:
     its turn on at once.
 
     Raises:
-        OSError: None of them did; the error of the first.
+        OSError: None of them did; the error of the first, or what this machine
+            lacks to try them all, see `is_lack`.
     """
     if len(addresses) == 1:
         return addresses[0], await _connect(addresses[0])
@@ -114,7 +130,7 @@ class _Race:
 
     def won(self) -> Connected:
         if self._winner is None:
-            raise self._errors[0]
+            raise next(filter(is_lack, self._errors), self._errors[0])
         return self._winner
 
     def forfeit(self) -> None:
