@@ -94,8 +94,10 @@ class Replay(httpx.AsyncByteStream):
         yield b"a body"
 
 
-def posting(url: str, stream: httpx.AsyncByteStream) -> httpx.Request:
-    request = request_to(url, "POST", headers={"Content-Length": "6"})
+def posting(
+    url: str, stream: httpx.AsyncByteStream, method: str = "POST"
+) -> httpx.Request:
+    request = request_to(url, method, headers={"Content-Length": "6"})
     request.stream = stream
     return request
 
@@ -112,15 +114,20 @@ def going(how: Callable[[Peer], None]) -> Callable[[Peer], None]:
     return script
 
 
+def may_resend() -> bool:
+    return True
+
+
 @pytest.mark.parametrize("how", [Peer.close, Peer.reset])
 @pytest.mark.parametrize(
     "make",
     [
         pytest.param(request_to, id="get"),
-        pytest.param(lambda url: request_to(url, "POST", content=b"6 data"), id="post"),
-        pytest.param(lambda url: posting(url, Replay(True)), id="stream"),
+        pytest.param(lambda url: request_to(url, "PUT", content=b"6 data"), id="put"),
+        pytest.param(lambda url: posting(url, Replay(True), "PUT"), id="stream"),
         pytest.param(
-            lambda url: request_to(url, may_resend=lambda: True), id="asked-for-leave"
+            lambda url: request_to(url, "POST", content=b"x", may_resend=may_resend),
+            id="asked-for-leave",
         ),
     ],
 )
@@ -164,7 +171,10 @@ async def test_connection_closed_while_idle(transport: SocketTransport) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        pytest.param(lambda url: posting(url, Replay(False)), id="read-once"),
+        pytest.param(lambda url: posting(url, Replay(False), "PUT"), id="read-once"),
+        pytest.param(lambda url: request_to(url, "POST"), id="post"),
+        pytest.param(lambda url: posting(url, Replay(True)), id="post-of-a-stream"),
+        pytest.param(lambda url: request_to(url, "PATCH"), id="patch"),
         pytest.param(lambda url: request_to(url, no_stale_retry=True), id="unwanted"),
         pytest.param(
             lambda url: request_to(url, may_resend=lambda: False), id="no-leave"

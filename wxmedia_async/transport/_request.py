@@ -10,9 +10,10 @@ import attrs
 import httpx
 
 from ._connect import Guard
-from ._content import Content, Stream, content_of, size_of, stream_of
+from ._content import Content, content_of, size_of, stream_of
 from ._headers import TOKEN, HeaderBlock, Raw, header_block
 from ._origin import Origin, origin_of
+from ._stale import may_be_resent
 
 _LINE = re.compile(TOKEN + rb" [\x21-\x7e]+ HTTP/1\.1\r\n")
 
@@ -49,17 +50,7 @@ class Outgoing:
 
     def may_be_resent(self) -> bool:
         """Whether it may be sent again, as nobody seems to have seen it."""
-        if not self._replayable() or self.extensions.get("no_stale_retry"):
-            return False
-        ask = self.extensions.get("may_resend")
-        return ask is None or bool(ask())
-
-    def _replayable(self) -> bool:
-        # A stream may answer otherwise once it has been read.
-        content = self.content
-        if isinstance(content, Stream):
-            return getattr(content.chunks, "replayable", False) is True
-        return True
+        return may_be_resent(self.method, self.content, self.extensions)
 
 
 _NO_TIMEOUTS: Timeouts = {}
