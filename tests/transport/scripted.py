@@ -72,7 +72,7 @@ def read_reply(pieces: Iterable[bytes], method: str = "GET") -> Reading:
 
 async def _read(connection: Connection, method: str) -> Reading:
     buffer = memoryview(bytearray(1024))
-    head, rest = await HeadReader(connection, buffer, None, MAX_HEAD).read(b"")
+    head, rest = await HeadReader(connection, buffer, None, MAX_HEAD).read()
     place = Kept()
     body = Body(
         cast(Place, place), connection, head.body(method), head.keep_alive, buffer, {}

@@ -19,11 +19,10 @@ from tests.transport.servers import Peer, request_to, serving
 from wxmedia_async.transport._connection import Connection, _Records
 from wxmedia_async.transport._open import Opener
 from wxmedia_async.transport._origin import origin_of
-from wxmedia_async.transport._parser import final_status
 from wxmedia_async.transport._pool import Pool
 from wxmedia_async.transport._request import Writer
 from wxmedia_async.transport._round_trip import round_trip
-from wxmedia_async.transport._tls import Sessions
+from wxmedia_async.transport._tls import encryption_for
 from wxmedia_async.transport._waiting import waiter_for
 
 
@@ -109,7 +108,7 @@ async def test_idle_tls(
 ) -> None:
     """Tickets on an idle connection are no reply; anything else makes it useless."""
     context = authority.client()
-    opener = Opener(context, Sessions(context))
+    opener = Opener(encryption_for(context))
 
     with serving(then, tls=authority.server("127.0.0.1")) as server:
         origin = origin_of(httpx.URL(server.url), {})
@@ -203,20 +202,6 @@ def test_no_last_words(answer: bytes) -> None:
 
     with pytest.raises(httpx.WriteError, match="broken pipe"):
         run(round_trip(broken, prepared, memoryview(bytearray(99)), MAX_HEAD))
-
-
-@pytest.mark.parametrize(
-    ("data", "status"),
-    [
-        (b"", None),
-        (b"HTTP/1.1 413 To", None),
-        (b"HTTP/1.1 100 Continue\r\n\r\n", None),
-        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 413 Too Large\r\n\r\n", 413),
-    ],
-)
-def test_final_status(data: bytes, status: int | None) -> None:
-    """Only a whole final head tells how the server has decided."""
-    assert final_status(data) == status
 
 
 async def test_given_back_after_close(

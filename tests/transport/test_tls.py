@@ -3,7 +3,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import anyio
 import httpx
@@ -22,6 +22,7 @@ from tests.transport.servers import (
     serving,
 )
 from wxmedia_async.transport import SocketTransport
+from wxmedia_async.transport._alpn import offered
 
 
 def resumed(context: ssl.SSLContext) -> int:
@@ -259,16 +260,34 @@ async def test_impossible_name(authority: Authority, name: str) -> None:
                 await fetch(transport, request_to(url, sni_hostname=name))
 
 
+class Own(ssl.SSLContext):
+    """A context with its own idea of which protocols are offered."""
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        super().set_alpn_protocols(["h2"])
+
+
 async def test_another_protocol(authority: Authority) -> None:
-    """A context that agrees on HTTP/2 is an error, not a connection."""
-    tls, client = authority.server("127.0.0.1"), authority.client()
-    for context in (tls, client):
-        context.set_alpn_protocols(["h2"])
+    """A server that wants to speak HTTP/2 is an error, not a connection."""
+    tls, client = authority.server("127.0.0.1"), Own(ssl.PROTOCOL_TLS_CLIENT)
+    authority.ca.configure_trust(client)
+    tls.set_alpn_protocols(["h2"])
 
     with serving(Peer.until_closed, tls=tls) as server:
         async with SocketTransport(verify=client) as transport:
             with pytest.raises(httpx.ConnectError, match="h2"):
                 await fetch(transport, request_to(server.url))
+
+
+def noting(agreed: list[str | None]) -> Callable[[Peer], None]:
+    """Answer, and take note of the protocol that was agreed on."""
+
+    def script(peer: Peer) -> None:
+        assert isinstance(peer.sock, ssl.SSLSocket)
+        agreed.append(peer.sock.selected_alpn_protocol())
+        answering(CLOSE_OK)(peer)
+
+    return script
 
 
 async def test_protocol_is_offered(authority: Authority) -> None:
@@ -277,16 +296,95 @@ async def test_protocol_is_offered(authority: Authority) -> None:
     tls.set_alpn_protocols(["h2", "http/1.1"])
     agreed: list[str | None] = []
 
-    def script(peer: Peer) -> None:
-        assert isinstance(peer.sock, ssl.SSLSocket)
-        agreed.append(peer.sock.selected_alpn_protocol())
-        answering(OK)(peer)
-
-    with serving(script, tls=tls) as server:
+    with serving(noting(agreed), tls=tls) as server:
         async with SocketTransport(verify=False) as transport:
             await fetch(transport, request_to(server.url))
 
     assert agreed == ["http/1.1"]
+
+
+@pytest.mark.parametrize("before", [[], ["h2"], ["h2", "http/1.1"], ["x" * 255]])
+@pytest.mark.parametrize("kind", [ssl.SSLContext, type("Own", (ssl.SSLContext,), {})])
+async def test_protocol_is_offered_by_a_context_of_the_users(
+    authority: Authority, kind: type[ssl.SSLContext], before: list[str]
+) -> None:
+    """A context of the user's offers HTTP/1.1 to us, and to others what it did."""
+    tls, client = authority.server("127.0.0.1"), kind(ssl.PROTOCOL_TLS_CLIENT)
+    authority.ca.configure_trust(client)
+    client.set_alpn_protocols(before)
+    tls.set_alpn_protocols(["h2", "http/1.1"])
+    agreed: list[str | None] = []
+
+    with serving(noting(agreed), tls=tls) as server:
+        async with SocketTransport(verify=client) as transport:
+            for _ in range(2):
+                await fetch(transport, request_to(server.url))
+
+    assert agreed == ["http/1.1"] * 2
+    assert offered(client) == before
+
+
+async def test_offer_after_a_failed_handshake(authority: Authority) -> None:
+    """What a context offers is put back where TLS cannot even begin."""
+    client = authority.client()
+    client.set_alpn_protocols(["h2"])
+
+    with serving(Peer.until_closed) as server:
+        async with SocketTransport(verify=client) as transport:
+            url = server.url.replace("http://", "https://")
+            with pytest.raises(httpx.ConnectError):
+                await fetch(transport, request_to(url, sni_hostname="x" * 300))
+
+    assert offered(client) == ["h2"]
+
+
+class LooksAtTheChain(ssl.SSLSocket):
+    """Verifies by means of its own, and so needs the certificates every time."""
+
+    handshakes = 0
+
+    def do_handshake(self, block: bool = False) -> None:
+        super().do_handshake(block)
+        assert self.session_reused is False
+        LooksAtTheChain.handshakes += 1
+
+
+def subclass() -> ssl.SSLContext:
+    class Context(ssl.SSLContext):
+        sslsocket_class = LooksAtTheChain
+
+    return Context(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def attribute() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslsocket_class = LooksAtTheChain
+    return context
+
+
+@pytest.mark.parametrize(
+    "version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"]
+)
+@pytest.mark.parametrize("make", [subclass, attribute])
+async def test_no_resumption(
+    authority: Authority,
+    make: Callable[[], ssl.SSLContext],
+    version: ssl.TLSVersion,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A context that verifies by other means as well sees every certificate."""
+    monkeypatch.setattr(LooksAtTheChain, "handshakes", 0)
+    tls, client = authority.server("127.0.0.1"), make()
+    authority.ca.configure_trust(client)
+    tls.minimum_version = tls.maximum_version = version
+
+    with serving(answering(CLOSE_OK), tls=tls) as server:
+        async with SocketTransport(verify=client) as transport:
+            for _ in range(3):
+                await fetch(transport, request_to(server.url))
+
+    assert LooksAtTheChain.handshakes == 3
+    assert resumed(tls) == 0
 
 
 async def test_tickets_on_an_idle_connection(authority: Authority) -> None:

@@ -9,7 +9,9 @@ import attrs
 import httpx
 
 from ._connection import Connection
+from ._network_stream import NetworkStream
 from ._parser import Decoder, Pieces
+from ._patience import ends_after, left_until
 from ._pool import Place
 
 Write = Callable[[memoryview], object]
@@ -36,11 +38,16 @@ class Body(httpx.AsyncByteStream):
     _timeouts: Mapping[str, float | None]
     _ready: Pieces = attrs.field(default=(), init=False, repr=False)
     _open: bool = attrs.field(default=True, init=False)
+    _reading: bool = attrs.field(default=False, init=False)
 
     @property
     def settled(self) -> bool:
         """Whether all has come, and nothing is left to be closed."""
         return not self._open and not self._ready
+
+    @property
+    def network_stream(self) -> NetworkStream:
+        return self._connection.stream
 
     def begin(self, rest: memoryview) -> None:
         """Take what came along with the head."""
@@ -70,10 +77,13 @@ class Body(httpx.AsyncByteStream):
         Raises:
             httpx.RemoteProtocolError: The body is cut short or malformed.
 
-            httpx.ReadError: The connection broke.
+            httpx.ReadError: The connection broke, or another task closed it.
 
-            httpx.ReadTimeout: Nothing came for too long.
+            httpx.ReadTimeout: Nothing of the body came for too long.
+
+            httpx.StreamError: Another task is reading it.
         """
+        self._check_alone()
         total = 0
         try:
             while True:
@@ -95,21 +105,39 @@ class Body(httpx.AsyncByteStream):
             self._place.drop()
 
     async def _receive(self, buffer: memoryview) -> Pieces:
+        self._check_alone()
         if not self._open:
             raise httpx.StreamClosed
+        self._reading = True
         try:
             await self._connection.breathe()
-            part = buffer[: self._decoder.room(len(buffer))]
-            # Looked up anew, as httpx's transport does once the head is there:
-            # a caller may want less patience with a body than with its head.
-            timeout = self._timeouts.get("read")
-            count = await self._connection.receive_into(part, timeout)
-            pieces = self._decoded(part[:count])
+            pieces = await self._received(buffer)
         except BaseException:
             await self.aclose()
             raise
+        finally:
+            self._reading = False
         self._settle()
         return pieces
+
+    async def _received(self, buffer: memoryview) -> Pieces:
+        # Looked up anew, as httpx's transport does once the head is there:
+        # a caller may want less patience with a body than with its head.
+        timeout = self._timeouts.get("read")
+        ends = ends_after(timeout)
+        while True:
+            part = buffer[: self._decoder.room(len(buffer))]
+            count = await self._connection.receive_into(part, timeout)
+            pieces = self._decoded(part[:count])
+            if pieces or self._decoder.complete:
+                return pieces
+            # Bytes of the framing are no progress.
+            timeout = left_until(ends)
+
+    def _check_alone(self) -> None:
+        # One more who waits would take the place of the first, or its bytes.
+        if self._reading:
+            raise httpx.StreamError("another task is reading this body")
 
     def _decoded(self, data: memoryview) -> Pieces:
         if data:

@@ -9,16 +9,23 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, TypeVar
 
 import anyio
 import attrs
 import httpx
 
+from ._lack import is_lack
+from ._network_stream import NetworkStream
 from ._waiting import Waiter
+
+T = TypeVar("T")
 
 TURN = 0.003
 """Seconds that a transfer may hold the event loop while its socket is ready."""
+
+_CLOSED = "the connection was closed by another task"
 
 _BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -49,6 +56,8 @@ class Connection:
             trusted: a TLS stream ends with an alert, or somebody cut it.
 
         idle_since: When it was put into the pool, on the monotonic clock.
+
+        stream: What users may look at.
     """
 
     address: str
@@ -61,10 +70,13 @@ class Connection:
     reused: bool = attrs.field(default=False, init=False)
     orderly: bool = attrs.field(default=True, init=False)
     idle_since: float = attrs.field(default=0.0, init=False)
+    stream: NetworkStream = attrs.field(init=False)
+    _aborted: bool = attrs.field(default=False, init=False)
     _records: _Records | None = attrs.field(init=False)
     _recv_into: Callable[[memoryview], int] = attrs.field(init=False)
     _owner: int = attrs.field(factory=os.getpid, init=False)
-    _poll: select.poll = attrs.field(factory=select.poll, init=False)
+    # Not every platform has it; this module is imported everywhere.
+    _poll: select.poll = attrs.field(factory=lambda: select.poll(), init=False)
     _turn_began: float = attrs.field(factory=time.monotonic, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -73,6 +85,7 @@ class Connection:
         self._records = _Records(self._sock) if self.is_tls else None
         self._recv_into = (self._records or self._sock).recv_into
         self._poll.register(self._sock, select.POLLIN)
+        self.stream = NetworkStream(self._sock)
 
     @property
     def new_session(self) -> ssl.SSLSession | None:
@@ -141,20 +154,31 @@ class Connection:
             self.orderly = False
             count = 0
         except OSError as error:
-            self.lost = True
-            raise httpx.ReadError(str(error)) from error
+            self._fail(error, httpx.ReadError)
         if count:
             self.received = True
-        else:
-            self.lost = True
-        return count
+            return count
+        if self._aborted:
+            # Not the end of a body, where that ends with the connection.
+            raise httpx.ReadError(_CLOSED)
+        self.lost = True
+        return 0
 
     async def until_readable(self, timeout: float | None) -> None:
-        """Wait for bytes to receive; raises `httpx.ReadTimeout`."""
+        """
+        Wait for bytes to receive.
+
+        Raises:
+            httpx.ReadTimeout: There were none for *timeout* seconds.
+
+            httpx.ReadError: Another task has closed the connection.
+        """
         try:
             await self._waiter.readable(timeout)
         except TimeoutError:
-            raise httpx.ReadTimeout(f"nothing received for {timeout} s") from None
+            raise httpx.ReadTimeout("no bytes were received in time") from None
+        except anyio.ClosedResourceError:
+            raise httpx.ReadError(_CLOSED) from None
         self._turn_began = time.monotonic()
 
     def try_send(self, data: bytes | memoryview, flags: int = 0) -> int:
@@ -170,7 +194,7 @@ class Connection:
         except _BLOCKED:
             return 0
         except OSError as error:
-            raise self._broken(error) from error
+            self._fail(error, httpx.WriteError)
 
     def try_send_file(self, fd: int, offset: int, size: int) -> int | None:
         """
@@ -190,24 +214,32 @@ class Connection:
         except OSError as error:
             if error.errno in _NOT_THE_SOCKET:
                 raise
-            raise self._broken(error) from error
+            self._fail(error, httpx.WriteError)
 
     async def until_writable(self, timeout: float | None) -> None:
-        """Wait for room to send; raises `httpx.WriteTimeout`."""
-        try:
-            await self._waiter.writable(timeout)
-        except TimeoutError:
-            raise _write_timeout(timeout) from None
-        self._turn_began = time.monotonic()
+        """
+        Wait for room to send.
+
+        Raises:
+            httpx.WriteTimeout: There was none for *timeout* seconds.
+
+            httpx.WriteError: Another task has closed the connection.
+        """
+        await self._until(self._waiter.writable(timeout))
 
     async def until_ready(self, timeout: float | None) -> bool:
-        """Wait for room to send or, True, for bytes to receive."""
+        """Like `until_writable`, or, True, for bytes to receive."""
+        return await self._until(self._waiter.either(timeout))
+
+    async def _until(self, ready: Awaitable[T]) -> T:
         try:
-            readable = await self._waiter.either(timeout)
+            return await ready
         except TimeoutError:
-            raise _write_timeout(timeout) from None
-        self._turn_began = time.monotonic()
-        return readable
+            raise httpx.WriteTimeout("there was no room to send in time") from None
+        except anyio.ClosedResourceError:
+            raise httpx.WriteError(_CLOSED) from None
+        finally:
+            self._turn_began = time.monotonic()
 
     async def breathe(self) -> None:
         """Let others run, where this has run for long."""
@@ -216,7 +248,8 @@ class Connection:
             self._turn_began = time.monotonic()
 
     def abort(self) -> None:
-        """End both directions. Whoever waits for the socket wakes up to fail."""
+        """End both directions. Whoever uses the connection wakes up to fail."""
+        self._aborted = True
         # What an SSLSocket has made of this method forgets the encryption, and
         # would send what follows in the clear.
         if self.is_ours():
@@ -230,13 +263,13 @@ class Connection:
             self._waiter.close()
         self._sock.close()
 
-    def _broken(self, error: OSError) -> httpx.WriteError:
+    def _fail(
+        self, error: OSError, kind: type[httpx.ReadError | httpx.WriteError]
+    ) -> NoReturn:
+        if is_lack(error):
+            raise error
         self.lost = True
-        return httpx.WriteError(str(error))
-
-
-def _write_timeout(timeout: float | None) -> httpx.WriteTimeout:
-    return httpx.WriteTimeout(f"no room to send for {timeout} s")
+        raise kind(str(error)) from error
 
 
 @attrs.define(eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Sequence
 
 import anyio
@@ -12,19 +11,27 @@ import httpx
 
 from ._connect import Address, Guard, connected
 from ._connection import Connection
+from ._lack import is_lack
 from ._names import Names
 from ._origin import Origin
-from ._tls import Sessions, encrypted, handshake
+from ._tls import Encryption, Sessions, encrypted, handshake
 from ._waiting import waiter_for
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Opener:
     """Opens connections, and remembers what makes the next one cheaper."""
 
-    _context: ssl.SSLContext
-    _sessions: Sessions
+    _encryption: Encryption
+    _sessions: Sessions = attrs.field(init=False)
     _names: Names = attrs.field(factory=Names, init=False)
+    _opening: set[anyio.CancelScope] = attrs.field(
+        factory=set[anyio.CancelScope], init=False
+    )
+    _closed: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._sessions = Sessions(self._encryption.context)
 
     async def open(
         self, origin: Origin, guard: Guard | None, timeout: float | None
@@ -41,15 +48,27 @@ class Opener:
 
             httpx.ConnectError: No address answered, or TLS failed. A wrong
                 certificate is the `ssl.SSLCertVerificationError` that caused it.
+
+            httpx.NetworkError: `close` was called.
+
+            OSError: This machine lacks what it takes, see `is_lack`.
         """
-        with anyio.move_on_after(timeout):
-            addresses = await self._addresses(origin)
-            if guard is not None:
-                for address in addresses:
-                    guard(address.ip)
-            return await self._connected(origin, addresses)
+        with anyio.move_on_after(timeout) as scope:
+            self._opening.add(scope)
+            try:
+                return await self._open(origin, guard)
+            finally:
+                self._opening.discard(scope)
+        if self._closed:
+            raise httpx.NetworkError("the transport was closed")
         self._names.forget(origin.host, origin.port)
         raise httpx.ConnectTimeout(f"not connected within {timeout} s")
+
+    def close(self) -> None:
+        """End whatever is being opened."""
+        self._closed = True
+        for scope in self._opening:
+            scope.cancel()
 
     def remember(self, origin: Origin, connection: Connection) -> None:
         """
@@ -63,11 +82,20 @@ class Opener:
         if session is not None and (session.has_ticket or session.id):
             self._sessions.put(origin, session)
 
+    async def _open(self, origin: Origin, guard: Guard | None) -> Connection:
+        addresses = await self._addresses(origin)
+        if guard is not None:
+            for address in addresses:
+                guard(address.ip)
+        return await self._connected(origin, addresses)
+
     async def _addresses(self, origin: Origin) -> Sequence[Address]:
         try:
             return await self._names.addresses(origin.host, origin.port)
         except (OSError, ValueError) as error:
             # A name with a part that is too long is a UnicodeError.
+            if is_lack(error):
+                raise
             raise httpx.ConnectError(str(error)) from error
 
     async def _connected(
@@ -79,6 +107,8 @@ class Opener:
                 return Connection(address.ip, sock, waiter_for(sock))
             return await self._encrypted(origin, address, sock)
         except (OSError, ValueError) as error:
+            if is_lack(error):
+                raise
             self._names.forget(origin.host, origin.port)
             raise httpx.ConnectError(str(error)) from error
 
@@ -86,7 +116,7 @@ class Opener:
         self, origin: Origin, address: Address, sock: socket.socket
     ) -> Connection:
         session = self._sessions.get(origin)
-        tls = encrypted(sock, self._context, origin.server_name, session)
+        tls = encrypted(sock, self._encryption, origin.server_name, session)
         waiter = waiter_for(tls)
         connection = Connection(address.ip, tls, waiter)
         try:

@@ -20,6 +20,11 @@ MAX_HEADERS = 256
 
 END_OF_HEAD = b"\r\n\r\n"
 
+_BEGINNING = b"HTTP/1."
+
+_BARE = re.compile(rb"(?<!\r)\n|\r[^\n]")
+"""One half of what ends a line, without the other."""
+
 _BAD_REASON = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 # The second is what it makes of a reply that changes the protocol.
@@ -117,6 +122,8 @@ def parse_head(data: bytes) -> Head:
     Raises:
         httpx.RemoteProtocolError: It is not HTTP/1, or not strictly so.
     """
+    if not data.startswith(_BEGINNING):
+        raise _not_http1()
     message = _Message()
     message.parser = parser = httptools.HttpResponseParser(message)
     try:
@@ -135,7 +142,7 @@ def _checked_head(
 ) -> Head:
     status = parser.get_status_code()
     if not message.headed or version not in (b"HTTP/1.1", b"HTTP/1.0") or status < 100:
-        raise httpx.RemoteProtocolError("not an HTTP/1 reply")
+        raise _not_http1()
     if _BAD_REASON.search(message.reason):
         raise httpx.RemoteProtocolError("control characters in the status line")
     if len(message.headers) > MAX_HEADERS:
@@ -151,20 +158,27 @@ def _checked_head(
     )
 
 
-def final_status(data: bytes) -> int | None:
+def check_unfinished(data: bytes, start: int, searched: int) -> None:
     """
-    Return the status of the first final reply in *data*; None: not there yet.
+    Refuse what is no part of a head and can become none.
+
+    Who speaks another protocol, or ends lines in another way, may never send the
+    empty line that ends a head.
+
+    Args:
+        data: What has come so far.
+
+        start: Where the head begins.
+
+        searched: Up to where it was looked at before.
 
     Raises:
-        httpx.RemoteProtocolError: What is there is not HTTP/1.
+        httpx.RemoteProtocolError: It is not HTTP/1.
     """
-    start = 0
-    while (end := data.find(END_OF_HEAD, start)) >= 0:
-        status = parse_head(data[start : end + 4]).status
-        if status >= 200:
-            return status
-        start = end + 4
-    return None
+    if not _BEGINNING.startswith(data[start : start + len(_BEGINNING)]):
+        raise _not_http1()
+    if _BARE.search(data, max(start, searched - 1)):
+        raise httpx.RemoteProtocolError("a line of the head does not end in CR LF")
 
 
 class _Message:
@@ -318,3 +332,7 @@ _MAX_IDLE = 64 * 1024
 
 def _not_http(error: Exception) -> httpx.RemoteProtocolError:
     return httpx.RemoteProtocolError(f"not valid HTTP/1.1: {error}")
+
+
+def _not_http1() -> httpx.RemoteProtocolError:
+    return httpx.RemoteProtocolError("not an HTTP/1 reply")

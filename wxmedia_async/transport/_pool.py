@@ -44,11 +44,17 @@ class Pool:
 
         Raises:
             httpx.PoolTimeout: There was none for *timeout* seconds.
+
+            httpx.NetworkError: The pool was closed meanwhile.
+
+            RuntimeError: It was closed before.
         """
         if self.closed:
             raise RuntimeError("the transport is closed")
         if self._places is not None:
             await _acquired(self._places, timeout)
+            if self.closed:
+                raise _was_closed()
         self._leased += 1
         return Place(self, origin)
 
@@ -75,7 +81,10 @@ class Pool:
             oldest.popleft().close()
 
     def add(self, connection: Connection) -> None:
-        """Take note of a new connection, which is busy."""
+        """Take note of a new connection, which is busy; one too late is closed."""
+        if self.closed:
+            connection.close()
+            raise _was_closed()
         self._busy.add(connection)
 
     def keep(self, origin: Origin, connection: Connection) -> None:
@@ -102,8 +111,11 @@ class Pool:
             self._places.release()
 
     def close(self) -> None:
-        """Close what is idle, and make what is busy fail."""
+        """Close what is idle, and make what is busy or waits for a place fail."""
         self.closed = True
+        if self._places is not None:
+            for _ in range(self._places.statistics().tasks_waiting):
+                self._places.release()
         for queue in self._idle.values():
             for connection in queue:
                 connection.close()
@@ -164,6 +176,10 @@ class Place:
         if self._held:
             self._held = False
             self._pool.leave()
+
+
+def _was_closed() -> httpx.NetworkError:
+    return httpx.NetworkError("the transport was closed")
 
 
 async def _acquired(places: anyio.Semaphore, timeout: float | None) -> None:

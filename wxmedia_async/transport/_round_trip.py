@@ -45,23 +45,21 @@ async def round_trip(
     # A server nearby answers so soon that none of this ever waits.
     await connection.breathe()
     timeouts = request.timeouts
-    sender = Sender(connection, buffer, timeouts.get("write"), max_head)
     reader = HeadReader(connection, buffer, timeouts.get("read"), max_head)
+    sender = Sender(connection, buffer, reader, timeouts.get("write"))
     try:
         whole = await send(sender, request)
     except httpx.WriteError as broken:
         # Who refuses a body may close before it is all sent; the reply that
         # says why is still there to be read.
-        return await _last_words(reader, sender, broken)
-    head, rest = await reader.read(sender.early)
+        return await _last_words(reader, broken)
+    head, rest = await reader.read()
     return HeadAndRest(head, rest, head.keep_alive and request.keep_alive and whole)
 
 
-async def _last_words(
-    reader: HeadReader, sender: Sender, broken: httpx.WriteError
-) -> HeadAndRest:
+async def _last_words(reader: HeadReader, broken: httpx.WriteError) -> HeadAndRest:
     try:
-        head, rest = await reader.read(sender.early)
+        head, rest = await reader.read()
     except httpx.TransportError:
         raise broken from None
     return HeadAndRest(head, rest, reusable=False)

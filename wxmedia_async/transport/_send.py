@@ -10,7 +10,8 @@ import httpx
 
 from ._connection import Connection
 from ._content import FileBody, Stream
-from ._parser import final_status
+from ._head import HeadReader
+from ._patience import ends_after, left_until
 from ._request import Outgoing
 
 SMALL = 64 * 1024
@@ -36,16 +37,12 @@ class Sender:
 
     Attributes:
         buffer: Nobody else uses it between two waits.
-
-        early: The beginning of the reply, as far as it came by now.
     """
 
     connection: Connection
     buffer: memoryview
+    _reader: HeadReader
     _timeout: float | None
-    _max_head: int
-    early: bytes = attrs.field(default=b"", init=False, repr=False)
-    _listening: bool = attrs.field(default=True, init=False)
 
     async def send(self, data: bytes | memoryview, flags: int = 0) -> None:
         """Send all of *data*."""
@@ -82,20 +79,23 @@ class Sender:
         return sent
 
     async def _room(self) -> None:
-        if not self._listening:
-            await self.connection.until_writable(self._timeout)
-        elif await self.connection.until_ready(self._timeout):
+        """Wait for room to send; what the server sends meanwhile is no progress."""
+        timeout, ends = self._timeout, ends_after(self._timeout)
+        while self._reader.head is None:
+            if not await self.connection.until_ready(timeout):
+                return
             self._listen()
+            timeout = left_until(ends)
+        await self.connection.until_writable(timeout)
 
     def _listen(self) -> None:
         count = self.connection.try_receive_into(self.buffer)
         if count is None:
             return
-        self.early += self.buffer[:count]
-        status = final_status(self.early)
-        if not count or (status is not None and status >= 300):
+        self._reader.take(self.buffer[:count])
+        head = self._reader.head
+        if head is not None and head.status >= 300:
             raise Answered
-        self._listening = status is None and len(self.early) < self._max_head
 
 
 async def send(sender: Sender, request: Outgoing) -> bool:

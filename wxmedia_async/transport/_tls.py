@@ -1,13 +1,17 @@
-"""TLS on a connected socket, resumed where the server allows it."""
+"""TLS on a connected socket, resumed where the server and the context allow it."""
 
 from __future__ import annotations
 
 import socket
 import ssl
 from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import attrs
+import httpx
 
+from ._alpn import HTTP1, offering_http1
 from ._origin import Origin
 from ._waiting import Waiter
 
@@ -24,7 +28,9 @@ class Sessions:
 
     A resumed handshake does not look at the certificate again: it trusts that
     the first one did. So a session is only offered to the same name and port,
-    and under the same rules of verification, as it was made with.
+    and under the same rules of verification, as it was made with. And only if
+    those are OpenSSL's alone: who looks at the certificates after a handshake, as
+    those do that ask the operating system, would find none.
     """
 
     _context: ssl.SSLContext
@@ -34,6 +40,8 @@ class Sessions:
 
     def get(self, origin: Origin) -> ssl.SSLSession | None:
         """Return what to resume, if anything."""
+        if not _is_plain(self._context):
+            return None
         key = self._key(origin)
         if key in self._kept:
             self._kept.move_to_end(key)
@@ -54,9 +62,42 @@ class Sessions:
         return origin, self._context.verify_mode, self._context.check_hostname
 
 
+def _is_plain(context: ssl.SSLContext) -> bool:
+    """Whether nothing of *context* is replaced, by a subclass or on the object."""
+    return type(context).__module__ == "ssl" and not vars(context)
+
+
+@attrs.frozen(eq=False)
+class Encryption:
+    """
+    How connections are encrypted.
+
+    Attributes:
+        context: Decides everything but the protocol, which is HTTP/1.1.
+
+        offering: Has a context offer that protocol, for the time of a block.
+    """
+
+    context: ssl.SSLContext
+    offering: Callable[[ssl.SSLContext], AbstractContextManager[None]]
+
+
+def encryption_for(verify: ssl.SSLContext | bool) -> Encryption:
+    """
+    Return the encryption that *verify* asks for, as httpx understands it.
+
+    A context of the user's is left as it is: it may serve others as well.
+    """
+    context = httpx.create_ssl_context(verify=verify)
+    if context is verify:
+        return Encryption(context, offering_http1)
+    context.set_alpn_protocols(HTTP1)
+    return Encryption(context, lambda _: nullcontext())
+
+
 def encrypted(
     sock: socket.socket,
-    context: ssl.SSLContext,
+    encryption: Encryption,
     server_name: str,
     session: ssl.SSLSession | None,
 ) -> ssl.SSLSocket:
@@ -68,14 +109,15 @@ def encrypted(
     """
     try:
         _check_name(server_name)
-        return context.wrap_socket(
-            sock,
-            server_hostname=server_name,
-            do_handshake_on_connect=False,
-            # A stream cut short must not look like one that has ended.
-            suppress_ragged_eofs=False,
-            session=session,
-        )
+        with encryption.offering(encryption.context):
+            return encryption.context.wrap_socket(
+                sock,
+                server_hostname=server_name,
+                do_handshake_on_connect=False,
+                # A stream cut short must not look like one that has ended.
+                suppress_ragged_eofs=False,
+                session=session,
+            )
     except BaseException:
         sock.close()
         raise
@@ -100,7 +142,7 @@ async def handshake(tls: ssl.SSLSocket, waiter: Waiter) -> None:
         await waiter.readable(None)
     protocol = tls.selected_alpn_protocol()
     if protocol not in (None, "http/1.1"):
-        # A context that was made for HTTP/2 may have agreed on it.
+        # A context may have its own way of offering protocols.
         raise OSError(f"the server wants to speak {protocol}")
 
 

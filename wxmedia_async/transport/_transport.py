@@ -15,7 +15,8 @@ from ._parser import Head
 from ._pool import Place, Pool
 from ._request import Outgoing, Writer
 from ._round_trip import round_trip
-from ._tls import Sessions
+from ._stale import went_stale
+from ._tls import encryption_for
 
 _BUFFER = 1024 * 1024
 
@@ -34,9 +35,9 @@ class SocketTransport(httpx.AsyncBaseTransport):
     memoryview, valid for that call only, and returns the number of bytes.
 
     A request that fails on a kept-alive connection before the first byte of a
-    reply is sent once more on a new one, if its body can be; most likely the
-    server had closed the old one already. The response then has the extension
-    ``stale_retry``.
+    reply is sent once more on a new one, if its method is idempotent and its
+    body can be read again; most likely the server had closed the old one
+    already. The response then has the extension ``stale_retry``.
 
     Extensions of a request:
         ``timeout``: As httpx sets it: seconds for connect, read, write, pool.
@@ -52,7 +53,8 @@ class SocketTransport(httpx.AsyncBaseTransport):
 
         ``no_stale_retry``: True to have a stale connection's error.
 
-        ``may_resend``: Asked for leave, in the moment of such a retry.
+        ``may_resend``: Asked for leave in the moment of such a retry, in place
+            of the method.
 
     Cancellation closes the connection of the request, and nothing else.
 
@@ -80,9 +82,8 @@ class SocketTransport(httpx.AsyncBaseTransport):
         keepalive_expiry: float = 5.0,
         max_head: int = 64 * 1024,
     ) -> None:
-        context = verify if isinstance(verify, ssl.SSLContext) else _context(verify)
         self._writer = Writer()
-        self._opener = Opener(context, Sessions(context))
+        self._opener = Opener(encryption_for(verify))
         self._pool = Pool(max_connections, keepalive_expiry)
         self._max_head = max_head
         self._buffer = memoryview(bytearray(_BUFFER))
@@ -100,6 +101,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
             "http_version": head.version,
             "reason_phrase": head.reason,
             "receive_into": body.receive_into,
+            "network_stream": body.network_stream,
         }
         if is_stale_retry:
             extensions["stale_retry"] = True
@@ -142,8 +144,9 @@ class SocketTransport(httpx.AsyncBaseTransport):
             raise
 
     async def aclose(self) -> None:
-        """Close all connections; requests that still run fail."""
+        """Close all connections; requests that still run, or wait to, fail."""
         self._pool.close()
+        self._opener.close()
 
     async def _answer(self, request: Outgoing, place: Place) -> RoundTrip:
         connection = place.take()
@@ -154,8 +157,8 @@ class SocketTransport(httpx.AsyncBaseTransport):
         try:
             return RoundTrip(*await self._sent(request, place, connection))
         except httpx.TransportError:
-            stale = connection.lost and not connection.received
-            if not stale or self._pool.closed or not request.may_be_resent():
+            is_stale = went_stale(connection) and not self._pool.closed
+            if not is_stale or not request.may_be_resent():
                 raise
         place.empty()
         return RoundTrip(*await self._answer_anew(request, place), is_stale_retry=True)
@@ -189,9 +192,3 @@ class RoundTrip(NamedTuple):
     head: Head
     body: Body
     is_stale_retry: bool = False
-
-
-def _context(verify: bool) -> ssl.SSLContext:
-    context = httpx.create_ssl_context(verify=verify)
-    context.set_alpn_protocols(["http/1.1"])
-    return context

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import select
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 import anyio
@@ -15,9 +17,11 @@ import attrs
 
 class Waiter(Protocol):
     """
-    Waits for one socket.
+    Waits for one socket, one wait at a time.
 
-    Every wait raises `TimeoutError` after *timeout* seconds; None: never.
+    Every wait raises `TimeoutError` after *timeout* seconds; None: never. It raises
+    `anyio.ClosedResourceError` as soon as somebody calls `close`, and
+    `anyio.BusyResourceError` where somebody waits already.
     """
 
     def belongs_here(self) -> bool:
@@ -33,13 +37,14 @@ class Waiter(Protocol):
         ...
 
     def close(self) -> None:
-        """Forget the socket; to be called before it is closed."""
+        """Forget the socket, and wake who waits; called before it is closed."""
         ...
 
 
 def supported() -> bool:
     """Whether this platform, and the event loop if one runs, can do it."""
-    if not (hasattr(os, "sendfile") and hasattr(os, "preadv")):
+    needed = (os, "sendfile"), (os, "preadv"), (select, "poll")
+    if not all(hasattr(module, name) for module, name in needed):
         return False
     try:
         loop = asyncio.get_running_loop()
@@ -75,6 +80,8 @@ class LoopWaiter:
     _timer: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
     _deadline: float = attrs.field(default=math.inf, init=False)
     _registered: bool = attrs.field(default=False, init=False)
+    _writing: bool = attrs.field(default=False, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
     _fd: int = attrs.field(init=False)
     _has_echoes: bool = attrs.field(init=False)
     _echo: bool = attrs.field(default=False, init=False)
@@ -111,18 +118,32 @@ class LoopWaiter:
         return await self._writable(future)
 
     def close(self) -> None:
+        self._closed = True
         self._unset_timer()
-        if self._registered and not self._loop.is_closed():
+        if self._loop.is_closed():
+            return
+        if self._registered:
             self._unregister()
+        if self._writing:
+            self._unset_writer()
+        if self._future is not None and not self._future.done():
+            self._future.set_exception(anyio.ClosedResourceError())
 
     async def _writable(self, future: asyncio.Future[bool]) -> bool:
         # Most of the time there is room to send, so this one cannot stay.
         self._loop.add_writer(self._fd, _settle, future, False)
+        self._writing = True
         try:
             return await future
         finally:
             self._future = None
-            self._loop.remove_writer(self._fd)
+            # Closed meanwhile, the descriptor may be another's by now.
+            if self._writing:
+                self._unset_writer()
+
+    def _unset_writer(self) -> None:
+        self._loop.remove_writer(self._fd)
+        self._writing = False
 
     def _register(self) -> None:
         self._loop.add_reader(self._fd, self._on_readable)
@@ -142,6 +163,10 @@ class LoopWaiter:
             self._echo = self._has_echoes
 
     def _begin(self, timeout: float | None) -> asyncio.Future[bool]:
+        if self._closed:
+            raise anyio.ClosedResourceError
+        if self._future is not None:
+            raise anyio.BusyResourceError("waiting for")
         future = self._future = self._loop.create_future()
         if timeout is None:
             self._deadline = math.inf
@@ -176,39 +201,64 @@ def _settle(future: asyncio.Future[bool], readable: bool) -> None:
         future.set_result(readable)
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class AnyioWaiter:
     """Waits through anyio, which is trio's own way on trio."""
 
     _token: object
     _sock: socket.socket
+    _waits: bool = attrs.field(default=False, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
 
     def belongs_here(self) -> bool:
         return anyio.lowlevel.current_token().native_token is self._token
 
     async def readable(self, timeout: float | None) -> None:
-        with anyio.fail_after(timeout):
+        with self._waiting(timeout):
             await anyio.wait_readable(self._sock)
 
     async def writable(self, timeout: float | None) -> None:
-        with anyio.fail_after(timeout):
+        with self._waiting(timeout):
             await anyio.wait_writable(self._sock)
 
     async def either(self, timeout: float | None) -> bool:
-        fired: list[bool] = []
-
-        async def until(
-            wait: Callable[[socket.socket], Awaitable[None]], readable: bool
-        ) -> None:
-            await wait(self._sock)
-            fired.append(readable)
-            tasks.cancel_scope.cancel()
-
-        with anyio.fail_after(timeout):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(until, anyio.wait_readable, True)
-                tasks.start_soon(until, anyio.wait_writable, False)
-        return any(fired)
+        with self._waiting(timeout):
+            return await _either(self._sock)
 
     def close(self) -> None:
-        """Nothing is kept between waits."""
+        self._closed = True
+        if self._waits:
+            anyio.notify_closing(self._sock)
+
+    @contextmanager
+    def _waiting(self, timeout: float | None) -> Generator[None]:
+        if self._closed:
+            raise anyio.ClosedResourceError
+        if self._waits:
+            raise anyio.BusyResourceError("waiting for")
+        self._waits = True
+        try:
+            with anyio.fail_after(timeout):
+                yield
+        finally:
+            self._waits = False
+
+
+async def _either(sock: socket.socket) -> bool:
+    fired: list[bool] = []
+
+    async def until(
+        wait: Callable[[socket.socket], Awaitable[None]], readable: bool
+    ) -> None:
+        # Closed: nothing fires, and this ends as the other one does.
+        with suppress(anyio.ClosedResourceError):
+            await wait(sock)
+            fired.append(readable)
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(until, anyio.wait_readable, True)
+        tasks.start_soon(until, anyio.wait_writable, False)
+    if not fired:
+        raise anyio.ClosedResourceError
+    return any(fired)
