@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import time
 from collections.abc import Iterator
+from types import ModuleType
 
 import anyio
 import pytest
@@ -164,6 +166,96 @@ async def test_nobody_waits(waiter: Waiter, pair: Pair) -> None:
     waiter.close()
 
 
+@pytest.mark.parametrize("wait", ["readable", "writable", "either"])
+@pytest.mark.parametrize("timeout", [5, None])
+async def test_closed_under_who_waits(
+    waiter: Waiter, pair: Pair, wait: str, timeout: float | None
+) -> None:
+    """Whoever waits is woken by an error when another task closes the socket."""
+    ours, _ = pair
+    fill(ours)
+    woken: list[bool] = []
+
+    async def wait_for_it() -> None:
+        with pytest.raises(anyio.ClosedResourceError):
+            await getattr(waiter, wait)(timeout)
+        woken.append(True)
+
+    with anyio.fail_after(2):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait_for_it)
+            await anyio.wait_all_tasks_blocked()
+            waiter.close()
+            ours.close()
+
+    assert woken == [True]
+
+
+async def test_closed_beside_another_socket(anyio_backend: object) -> None:
+    """What is woken leaves alone who waits for a socket with the same descriptor."""
+    first, theirs = socket.socketpair()
+    first.setblocking(False)
+    fill(first)
+    waiter = waiter_for(first)
+    readers: list[socket.socket] = []
+    waiters: list[Waiter] = []
+
+    async def wait() -> None:
+        with pytest.raises(anyio.ClosedResourceError):
+            await waiter.either(5)
+
+    async def wait_for_another() -> None:
+        await waiters[0].writable(2)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        descriptor = first.fileno()
+        waiter.close()
+        first.close()
+        second, reader = socket.socketpair()
+        readers.append(reader)
+        second.setblocking(False)
+        fill(second)
+        assert second.fileno() == descriptor
+        waiters.append(waiter_for(second))
+        tasks.start_soon(wait_for_another)
+        await anyio.wait_all_tasks_blocked()
+        reader.recv(1 << 22)
+    waiters[0].close()
+    for sock in (theirs, second, reader):
+        sock.close()
+
+
+@pytest.mark.parametrize("wait", ["readable", "writable", "either"])
+async def test_waiting_for_what_is_closed(
+    waiter: Waiter, pair: Pair, wait: str
+) -> None:
+    """Nobody begins to wait for a socket that is closed."""
+    waiter.close()
+
+    with pytest.raises(anyio.ClosedResourceError):
+        await getattr(waiter, wait)(5)
+
+
+@pytest.mark.parametrize("second", ["readable", "writable", "either"])
+@pytest.mark.parametrize("first", ["readable", "writable", "either"])
+async def test_second_who_waits(
+    waiter: Waiter, pair: Pair, first: str, second: str
+) -> None:
+    """A second one who waits is refused, and takes nothing from the first."""
+    ours, theirs = pair
+    fill(ours)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(getattr(waiter, first), 5)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(anyio.BusyResourceError):
+            await getattr(waiter, second)(5)
+        theirs.send(b"a")
+        theirs.recv(1 << 22)
+    waiter.close()
+
+
 async def test_belongs_here(waiter: Waiter) -> None:
     """A waiter knows the event loop that it was made in."""
 
@@ -196,10 +288,15 @@ async def test_supported(anyio_backend: object) -> None:
     assert supported()
 
 
-def test_supported_without_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "name"), [(os, "sendfile"), (os, "preadv"), (select, "poll")]
+)
+def test_supported_without_a_loop(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
+) -> None:
     """Without a running loop, the platform decides."""
     everywhere = supported()
-    monkeypatch.delattr(os, "sendfile")
+    monkeypatch.delattr(module, name)
 
     assert everywhere
     assert not supported()

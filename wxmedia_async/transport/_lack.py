@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ssl
 from collections.abc import Iterator
+from typing import cast
 
 _LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -29,6 +30,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):
-            for one in error.exceptions:
+            for one in cast("BaseExceptionGroup[BaseException]", error).exceptions:
                 yield from _causes(one)
         error = error.__cause__ or error.__context__

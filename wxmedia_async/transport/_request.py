@@ -110,6 +110,9 @@ class Writer:
 
 
 def _line(method: str, target: bytes) -> bytes:
+    if method == "CONNECT":
+        # What follows its reply is no body, and the tunnel would be left unused.
+        raise httpx.LocalProtocolError("this transport makes no tunnels")
     line = b"%b %b HTTP/1.1\r\n" % (method.encode(), target)
     if not _LINE.fullmatch(line):
         raise httpx.LocalProtocolError("illegal character in the request line")

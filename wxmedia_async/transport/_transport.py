@@ -39,6 +39,20 @@ class SocketTransport(httpx.AsyncBaseTransport):
     body can be read again; most likely the server had closed the old one
     already. The response then has the extension ``stale_retry``.
 
+    Some of what httpx's own transport takes is refused here, since two readers could
+    understand it in two ways, or since it takes other machinery: HTTP/2, upgrades,
+    tunnels and with them proxies; bodies that can only be read synchronously; in a request, header
+    lines with control characters, and framing that is given twice or differs from
+    the body; in a reply, lines that end in a bare LF, folded lines, framing by two
+    headers or by another transfer coding than chunked, more than 256 lines, a body
+    that ends with a TLS connection that was cut. The extensions ``trace`` and the
+    parameters ``local_address``, ``uds``, ``retries`` and ``socket_options`` do not
+    exist. Where you need one, give the client an `httpx.AsyncHTTPTransport`.
+
+    Timeouts count what they are about: ``write`` what was sent, ``read`` the bytes of
+    the body. The heads of a reply, interim ones too, have to be complete within
+    ``read`` seconds of the first byte, and a second more for each KiB.
+
     Extensions of a request:
         ``timeout``: As httpx sets it: seconds for connect, read, write, pool.
 
@@ -56,10 +70,24 @@ class SocketTransport(httpx.AsyncBaseTransport):
         ``may_resend``: Asked for leave in the moment of such a retry, in place
             of the method.
 
-    Cancellation closes the connection of the request, and nothing else.
+    Extensions of a response:
+        ``http_version``, ``reason_phrase``: As httpx has them.
+
+        ``network_stream``: As httpx has it, but for looking only: its
+            ``get_extra_info()`` knows ``socket``, ``ssl_object``, ``client_addr``,
+            ``server_addr`` and ``is_readable``.
+
+        ``receive_into``, ``stale_retry``: See above.
+
+    Cancellation closes the connection of the request, and nothing else. A body is
+    read by one task at a time; another one that closes it, or the transport, wakes
+    that task with an `httpx.ReadError`.
 
     Args:
-        verify: As for httpx. A context of yours is used as it is.
+        verify: As for httpx. A context of yours stays as it is: that it offers
+            HTTP/1.1 lasts for the beginning of a handshake only. TLS sessions are
+            resumed unless it is of a subclass or has attributes replaced, as those
+            look at certificates that a resumed session does not show.
 
         max_connections: Connections at any time, idle ones too; None: as many
             as there are requests.
@@ -70,6 +98,8 @@ class SocketTransport(httpx.AsyncBaseTransport):
 
     Raises:
         httpx.TransportError: Its subclasses, as documented by httpx.
+
+        OSError: This machine has no descriptor, buffer or memory left.
 
         RuntimeError: Used after `aclose()`.
     """

@@ -7,12 +7,14 @@ import math
 import os
 import select
 import socket
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol, TypeVar
 
 import anyio
 import attrs
+
+T = TypeVar("T")
 
 
 class Waiter(Protocol):
@@ -77,7 +79,9 @@ class LoopWaiter:
     _loop: asyncio.AbstractEventLoop
     _sock: socket.socket
     _future: asyncio.Future[bool] | None = attrs.field(default=None, init=False)
-    _timer: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
+    _timer: asyncio.Handle | None = attrs.field(default=None, init=False)
+    # uvloop's handles do not tell, where the time is almost over.
+    _fires: float = attrs.field(default=math.inf, init=False)
     _deadline: float = attrs.field(default=math.inf, init=False)
     _registered: bool = attrs.field(default=False, init=False)
     _writing: bool = attrs.field(default=False, init=False)
@@ -172,21 +176,22 @@ class LoopWaiter:
             self._deadline = math.inf
         else:
             self._deadline = self._loop.time() + timeout
-            if self._timer is None or self._timer.when() > self._deadline:
+            if self._fires > self._deadline:
                 self._set_timer()
         return future
 
     def _set_timer(self) -> None:
         self._unset_timer()
+        self._fires = self._deadline
         self._timer = self._loop.call_at(self._deadline, self._tick)
 
     def _unset_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._fires = None, math.inf
 
     def _tick(self) -> None:
-        self._timer = None
+        self._timer, self._fires = None, math.inf
         if self._future is None or self._deadline == math.inf:
             return
         if self._loop.time() < self._deadline:
@@ -214,24 +219,22 @@ class AnyioWaiter:
         return anyio.lowlevel.current_token().native_token is self._token
 
     async def readable(self, timeout: float | None) -> None:
-        with self._waiting(timeout):
-            await anyio.wait_readable(self._sock)
+        await self._wait(anyio.wait_readable, timeout)
 
     async def writable(self, timeout: float | None) -> None:
-        with self._waiting(timeout):
-            await anyio.wait_writable(self._sock)
+        await self._wait(anyio.wait_writable, timeout)
 
     async def either(self, timeout: float | None) -> bool:
-        with self._waiting(timeout):
-            return await _either(self._sock)
+        return await self._wait(_either, timeout)
 
     def close(self) -> None:
         self._closed = True
         if self._waits:
             anyio.notify_closing(self._sock)
 
-    @contextmanager
-    def _waiting(self, timeout: float | None) -> Generator[None]:
+    async def _wait(
+        self, until: Callable[[socket.socket], Awaitable[T]], timeout: float | None
+    ) -> T:
         if self._closed:
             raise anyio.ClosedResourceError
         if self._waits:
@@ -239,7 +242,7 @@ class AnyioWaiter:
         self._waits = True
         try:
             with anyio.fail_after(timeout):
-                yield
+                return await until(self._sock)
         finally:
             self._waits = False
 
