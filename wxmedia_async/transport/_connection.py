@@ -8,7 +8,6 @@ import os
 import select
 import socket
 import ssl
-import time
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
@@ -18,12 +17,10 @@ import httpx
 
 from ._lack import is_lack
 from ._network_stream import NetworkStream
+from ._turns import Turns
 from ._waiting import Waiter
 
 T = TypeVar("T")
-
-TURN = 0.003
-"""Seconds that a transfer may hold the event loop while its socket is ready."""
 
 _CLOSED = "the connection was closed by another task"
 
@@ -63,6 +60,7 @@ class Connection:
     address: str
     _sock: socket.socket
     _waiter: Waiter
+    _turns: Turns = attrs.field(factory=Turns)
     is_tls: bool = attrs.field(init=False)
     more: int = attrs.field(init=False)
     lost: bool = attrs.field(default=False, init=False)
@@ -77,7 +75,6 @@ class Connection:
     _owner: int = attrs.field(factory=os.getpid, init=False)
     # Not every platform has it; this module is imported everywhere.
     _poll: select.poll = attrs.field(factory=lambda: select.poll(), init=False)
-    _turn_began: float = attrs.field(factory=time.monotonic, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.is_tls = isinstance(self._sock, ssl.SSLSocket)
@@ -179,7 +176,7 @@ class Connection:
             raise httpx.ReadTimeout("no bytes were received in time") from None
         except anyio.ClosedResourceError:
             raise httpx.ReadError(_CLOSED) from None
-        self._turn_began = time.monotonic()
+        await self.breathe()
 
     def try_send(self, data: bytes | memoryview, flags: int = 0) -> int:
         """
@@ -233,19 +230,18 @@ class Connection:
 
     async def _until(self, ready: Awaitable[T]) -> T:
         try:
-            return await ready
+            result = await ready
         except TimeoutError:
             raise httpx.WriteTimeout("there was no room to send in time") from None
         except anyio.ClosedResourceError:
             raise httpx.WriteError(_CLOSED) from None
-        finally:
-            self._turn_began = time.monotonic()
+        await self.breathe()
+        return result
 
     async def breathe(self) -> None:
-        """Let others run, where this has run for long."""
-        if time.monotonic() - self._turn_began > TURN:
-            await anyio.lowlevel.checkpoint()
-            self._turn_began = time.monotonic()
+        """Let others run, where transfers have held the loop for long enough."""
+        if not self._turns.free():
+            await self._turns.take()
 
     def abort(self) -> None:
         """End both directions. Whoever uses the connection wakes up to fail."""

@@ -15,6 +15,7 @@ from ._lack import is_lack
 from ._names import Names
 from ._origin import Origin
 from ._tls import Encryption, Sessions, encrypted, handshake
+from ._turns import Turns
 from ._waiting import waiter_for
 
 
@@ -25,6 +26,7 @@ class Opener:
     _encryption: Encryption
     _sessions: Sessions = attrs.field(init=False)
     _names: Names = attrs.field(factory=Names, init=False)
+    _turns: Turns = attrs.field(factory=Turns, init=False)
     _opening: set[anyio.CancelScope] = attrs.field(
         factory=set[anyio.CancelScope], init=False
     )
@@ -104,7 +106,7 @@ class Opener:
         try:
             address, sock = await connected(addresses)
             if not origin.tls:
-                return Connection(address.ip, sock, waiter_for(sock))
+                return Connection(address.ip, sock, waiter_for(sock), self._turns)
             return await self._encrypted(origin, address, sock)
         except (OSError, ValueError) as error:
             if is_lack(error):
@@ -118,9 +120,9 @@ class Opener:
         session = self._sessions.get(origin)
         tls = encrypted(sock, self._encryption, origin.server_name, session)
         waiter = waiter_for(tls)
-        connection = Connection(address.ip, tls, waiter)
+        connection = Connection(address.ip, tls, waiter, self._turns)
         try:
-            await handshake(tls, waiter)
+            await handshake(tls, waiter, self._turns)
         except BaseException:
             # Not a second time, in case that it was the session's fault.
             self._sessions.forget(origin)

@@ -13,6 +13,7 @@ import httpx
 
 from ._alpn import HTTP1, offering_http1
 from ._origin import Origin
+from ._turns import Turns
 from ._waiting import Waiter
 
 MAX_SESSIONS = 256
@@ -130,7 +131,7 @@ def _check_name(name: str) -> None:
     name.encode("idna")
 
 
-async def handshake(tls: ssl.SSLSocket, waiter: Waiter) -> None:
+async def handshake(tls: ssl.SSLSocket, waiter: Waiter, turns: Turns) -> None:
     """
     Agree with the server on everything.
 
@@ -140,6 +141,9 @@ async def handshake(tls: ssl.SSLSocket, waiter: Waiter) -> None:
     while not _shaken(tls):
         # It is a short message that there is always room for.
         await waiter.readable(None)
+        # What follows takes as long as a large piece of a body.
+        if not turns.free():
+            await turns.take()
     protocol = tls.selected_alpn_protocol()
     if protocol not in (None, "http/1.1"):
         # A context may have its own way of offering protocols.

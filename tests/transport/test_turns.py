@@ -1,0 +1,131 @@
+"""How long transfers may hold the event loop."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import anyio
+import pytest
+
+from wxmedia_async.transport import _turns
+from wxmedia_async.transport._turns import Turns
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that stands still unless it is told otherwise."""
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    return clock
+
+
+async def next_pass() -> None:
+    await anyio.wait_all_tasks_blocked()
+
+
+async def test_a_pass_has_room(now: list[float]) -> None:
+    """Within the budget nobody waits."""
+    turns = Turns()
+
+    assert all(turns.free() for _ in range(1000))
+
+
+async def test_a_pass_that_is_used_up(now: list[float]) -> None:
+    """Beyond it nobody works any more, until the loop has come round."""
+    turns = Turns()
+    turns.free()
+    now[0] += _turns.BUDGET
+
+    used_up = turns.free()
+    await next_pass()
+
+    assert not used_up
+    assert turns.free()
+
+
+async def test_first_come_first_served(now: list[float]) -> None:
+    """Who waits works before those who come later, and before who has just worked."""
+    turns = Turns()
+    order: list[int] = []
+
+    async def work(number: int) -> None:
+        for _ in range(3):
+            await turns.take()
+            order.append(number)
+            now[0] += _turns.BUDGET  # a piece of work that fills a pass
+
+    async with anyio.create_task_group() as workers:
+        for number in range(4):
+            workers.start_soon(work, number)
+
+    # The first has worked before the others came.
+    rounds = [order[start : start + 4] for start in (1, 5)]
+    assert all(sorted(one) == [0, 1, 2, 3] for one in rounds)
+
+
+async def test_others_run_in_between(now: list[float]) -> None:
+    """However many are ready, the rest of the loop gets a turn after each budget."""
+    turns = Turns()
+    worked = 0
+    seen: list[int] = []
+
+    async def work() -> None:
+        nonlocal worked
+        for _ in range(5):
+            await turns.take()
+            worked += 1
+            now[0] += _turns.BUDGET / 4
+
+    async def watch() -> None:
+        while worked < 160:
+            seen.append(worked)
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(32):
+            tasks.start_soon(work)
+        tasks.start_soon(watch)
+
+    steps = [after - before for before, after in pairwise(seen)]
+    assert max(steps) <= 5
+
+
+async def test_cancelled_waiters_harm_nobody(now: list[float]) -> None:
+    """A turn that was given to somebody who is cancelled goes to the next."""
+    turns = Turns()
+    turns.free()
+    now[0] += _turns.BUDGET
+    done: list[int] = []
+
+    async def work(number: int, scope: anyio.CancelScope) -> None:
+        with scope:
+            await turns.take()
+            done.append(number)
+
+    scopes = [anyio.CancelScope() for _ in range(6)]
+    async with anyio.create_task_group() as workers:
+        for number, scope in enumerate(scopes):
+            workers.start_soon(work, number, scope)
+        for _ in range(2):
+            await anyio.lowlevel.checkpoint()
+        for scope in scopes[::2]:
+            scope.cancel()
+
+    assert set(done) >= {1, 3, 5}
+    now[0] += _turns.BUDGET
+    with anyio.fail_after(5):
+        await turns.take()
+
+
+def test_a_loop_that_is_gone(now: list[float]) -> None:
+    """What one loop has left unfinished does not hold up the next one."""
+    turns = Turns()
+
+    async def begin() -> None:
+        assert turns.free()
+
+    anyio.run(begin)
+    now[0] += _turns.BUDGET + 10
+
+    anyio.run(begin)
