@@ -3,6 +3,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
+from posixpath import splitext
+from typing import TypedDict
 
 import pytest
 from hypothesis import example, given
@@ -18,6 +20,9 @@ from wxmedia_async._wire.filenames import (
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(60)
 WEBP = b"RIFF\0\0\0\0WEBP" + bytes(60)
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(60)
+MP3 = b"ID3\3" + bytes(60)
+MP4 = b"\0\0\0\x18ftypisom" + bytes(60)
 IMAGES = (".jpg", ".jpeg", ".png")
 
 DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d) *(\..*)?", re.IGNORECASE)
@@ -226,6 +231,32 @@ def test_two_ids_have_two_names(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("filename", "content_type", "suffix"),
+    [
+        ("a.mov", "video/mp4", ".mov"),
+        ("a", "video/mp4", ".mp4"),
+        (None, "image/heif; x=y", ".heif"),
+        (None, None, ""),
+    ],
+)
+def test_what_wechat_says_counts_where_bytes_are_unknown(
+    filename: str | None, content_type: str | None, suffix: str
+) -> None:
+    """A box of an unknown brand is no film by itself: WeChat's own words decide."""
+    unknown = b"\0\0\0\x14ftypzzzz\0\0\0\0zzzz" + bytes(60)
+
+    name = saved_name("ID", filename=filename, content_type=content_type, first=unknown)
+
+    assert name == f"ID{suffix}"
+
+
+class Terms(TypedDict):
+    type: str
+    suffixes: tuple[str, ...]
+    first: bytes
+
+
+@pytest.mark.parametrize(
     ("name", "type", "suffixes", "first", "sent"),
     [
         pytest.param("cat.jpg", "image", IMAGES, b"", "cat.jpg", id="as it is"),
@@ -254,12 +285,88 @@ def test_two_ids_have_two_names(one: str, other: str) -> None:
 def test_an_upload_has_a_base_name_and_a_suffix(
     name: str | None, type: str, suffixes: tuple[str, ...], first: bytes, sent: str
 ) -> None:
-    """WeChat sees no local path, and a suffix that fits the type."""
-    assert upload_name(name, type=type, suffixes=suffixes, first=first) == sent
+    """WeChat sees no local path, and a suffix that fits, whoever named it."""
+    terms: Terms = {"type": type, "suffixes": suffixes, "first": first}
+
+    assert upload_name(name, None, **terms) == sent
+    assert upload_name(None, name, **terms) == sent
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Screenshot 2024.01.02", "v1.2 final", "1.0", "IMG.2024-01-02", "cat.jpg "),
+        *("cat.", "Dr. Smith", "a.b-c", "cat.\N{CAT}", "file.001", "cat.jpg (1)"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("type", "suffixes", "first", "suffix"),
+    [
+        ("image", IMAGES, JPEG, ".jpg"),
+        ("image", IMAGES, PNG, ".png"),
+        ("image", IMAGES, b"", ".jpg"),
+        ("voice", (".amr", ".mp3"), MP3, ".mp3"),
+        ("video", (".mp4",), MP4, ".mp4"),
+        ("thumb", (".jpg", ".jpeg"), JPEG, ".jpg"),
+        ("image", (), JPEG, ".jpg"),
+    ],
+)
+def test_not_all_that_follows_a_dot_is_a_suffix(
+    name: str, type: str, suffixes: tuple[str, ...], first: bytes, suffix: str
+) -> None:
+    """Dates, versions and sentences have dots; a suffix is added, nothing is lost."""
+    terms: Terms = {"type": type, "suffixes": suffixes, "first": first}
+
+    sent = upload_name(name, None, **terms)
+    own = upload_name(None, name, **terms)
+
+    assert sent.startswith(name)
+    assert splitext(sent)[1] == suffix
+    assert own.startswith(name.rstrip(". "))
+    assert splitext(own)[1] in (suffix, ".jpg")
+
+
+@pytest.mark.parametrize(
+    ("own", "type", "suffixes", "first", "sent"),
+    [
+        ("cat.tmp", "image", IMAGES, JPEG, "cat.tmp.jpg"),
+        ("cat.jfif", "image", IMAGES, JPEG, "cat.jfif.jpg"),
+        ("cat.jpg.download", "image", IMAGES, PNG, "cat.jpg.download.png"),
+        ("album/cat.jpg;1", "image", IMAGES, JPEG, "cat.jpg;1.jpg"),
+        ("album\\cat.bak", "thumb", (".jpg",), JPEG, "cat.bak.jpg"),
+        ("note.tmp", "voice", (".amr", ".mp3"), MP3, "note.tmp.mp3"),
+        ("film.part", "video", (".mp4",), MP4, "film.part.mp4"),
+        ("film.part", "video", (), MP4, "film.part.mp4"),
+        ("CAT.JPG", "image", IMAGES, JPEG, "CAT.JPG"),
+        ("cat.jpg", "image", IMAGES, PNG, "cat.jpg"),
+        ("cat.jpg. ", "image", IMAGES, JPEG, "cat.jpg"),
+        ("cat.webp", "image", IMAGES, WEBP, "cat.webp"),
+        ("cat.txt", "image", IMAGES, b"what?", "cat.txt"),
+        ("song.mp3", "voice", (".amr",), MP3, "song.mp3"),
+        ("notes.tmp", "file", (), JPEG, "notes.tmp"),
+        ("cat\r\n.jpg", "image", IMAGES, JPEG, "cat__.jpg"),
+        ("cat\0.jpg", "image", IMAGES, JPEG, "cat_.jpg"),
+    ],
+)
+def test_a_sources_own_name_gets_the_suffix_of_its_bytes(
+    own: str, type: str, suffixes: tuple[str, ...], first: bytes, sent: str
+) -> None:
+    """Bytes that WeChat takes are not refused for what a source calls itself."""
+    terms: Terms = {"type": type, "suffixes": suffixes, "first": first}
+
+    assert upload_name(None, own, **terms) == sent
+
+
+@pytest.mark.parametrize("asked", ["cat.tmp", "cat.jfif", "cat.webp", "cat.3gp"])
+def test_a_suffix_that_the_caller_asks_for_is_sent(asked: str) -> None:
+    """Only the caller knows better than the bytes, and than the source."""
+    named = upload_name(asked, "dog.png", type="image", suffixes=IMAGES, first=JPEG)
+
+    assert named == asked
 
 
 @pytest.mark.parametrize("char", ["\r", "\n", "\0"])
 def test_a_line_break_in_an_upload_name_is_refused(char: str) -> None:
     """Fault 18: CR, LF and NUL in a filename are a ValueError."""
     with pytest.raises(ValueError, match="CR, LF or NUL"):
-        upload_name(f"a{char}X: /b.jpg", type="image", suffixes=IMAGES, first=b"")
+        upload_name(f"a{char}X: /b.jpg", None, type="image", suffixes=IMAGES, first=b"")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxmedia_async._wire.kinds import ENOUGH, kind_of
+from wxmedia_async._wire.kinds import ENOUGH, content_type_of, kind_of
 
 BMP = b"BM" + bytes(12) + b"\x28\0\0\0"
 MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0"
@@ -29,8 +29,6 @@ MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0"
         (b"\0\0\0\x14ftypqt  ", "mov"),
         (b"\0\0\0\x20ftypM4A ", "m4a"),
         (b"\0\0\0\x18ftyp3gp4", "3gp"),
-        (b"\0\0\0\x18ftypheic", "heic"),
-        (b"\0\0\0\x1cftypavif", "avif"),
         (b"Speex   1.2rc1", "speex"),
         (b"OggS" + bytes(24) + b"Speex   ", "speex"),
         (b"#!SILK_V3\x0c", "silk"),
@@ -45,6 +43,76 @@ def test_first_bytes_tell_the_kind(first: bytes, name: str) -> None:
     assert kind.name == name
     assert kind.suffix.startswith(".")
     assert "/" in kind.content_type
+
+
+def boxed(*brands: bytes) -> bytes:
+    """An `ftyp` box, and what looks like more brands behind it."""
+    inside = b"ftyp" + brands[0] + b"\0\0\2\0" + b"".join(brands[1:])
+    return (4 + len(inside)).to_bytes(4) + inside + b"avifheicisom" * 5
+
+
+@pytest.mark.parametrize(
+    ("brands", "name"),
+    [
+        *((brand, "heic") for brand in ("heic", "heix", "heim", "heis")),
+        *((brand, "heic") for brand in ("hevc", "hevx", "hevm", "hevs")),
+        *((brand, "avif") for brand in ("avif", "avis")),
+        *((brand, "heif") for brand in ("mif1", "msf1", "mif2")),
+        ("mif1 mif1 heic", "heic"),
+        ("mif1 avif", "avif"),
+        ("msf1 iso8 hevc", "heic"),
+        ("mif1 iso8", "heif"),
+        ("MiHE mif1 heic", "heic"),
+        ("jpeg mif1", "heif"),
+        ("isom mif1 heic", "mp4"),
+        *((brand, "mp4") for brand in ("isom", "iso2", "iso6", "mp41", "mp42")),
+        *((brand, "mp4") for brand in ("avc1", "M4V_", "MSNV", "dash", "mp71")),
+        ("XAVC XAVC mp42 iso2", "mp4"),
+        ("cmfc iso6", "mp4"),
+        ("qt__", "mov"),
+        ("M4A_ mp42", "m4a"),
+        ("M4B_", "m4a"),
+        ("3gp5 isom", "3gp"),
+        ("3g2a", "3gp"),
+        ("KDDI 3g2a", "3gp"),
+        ("crx_ crx_ isom", None),
+        ("JP20 JP20", None),
+        ("zzzz", None),
+    ],
+)
+def test_an_iso_media_file_is_what_its_brands_say(
+    brands: str, name: str | None
+) -> None:
+    """Films, songs and images begin alike; what is of no known brand is unknown."""
+    named = [brand.replace("_", " ").encode() for brand in brands.split()]
+
+    kind = kind_of(boxed(*named))
+
+    assert (kind and kind.name) == name
+
+
+@pytest.mark.parametrize("size", range(8, 32))
+def test_a_cut_box_breaks_nothing(size: int) -> None:
+    """However little there is of a file, looking at it is safe."""
+    kind = kind_of(boxed(b"mif1", b"iso8", b"heic")[:size])
+
+    assert kind is None or kind.suffix in (".heif", ".heic", ".mp4")
+
+
+@pytest.mark.parametrize(
+    ("first", "label", "content_type"),
+    [
+        (b"GIF89a", "image/jpeg", "image/gif"),
+        (b"GIF89a", None, "image/gif"),
+        (b"what?", "text/plain", "text/plain"),
+        (b"what?", None, "application/octet-stream"),
+    ],
+)
+def test_bytes_count_more_than_a_label(
+    first: bytes, label: str | None, content_type: str
+) -> None:
+    """Browsers make labels up of names; what the bytes are is known better."""
+    assert content_type_of(first, label) == content_type
 
 
 @pytest.mark.parametrize(

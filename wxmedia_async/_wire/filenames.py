@@ -37,6 +37,8 @@ _DEVICE = re.compile(
 )
 _PLAIN_SUFFIX = re.compile(r"\.[0-9A-Za-z]{1,15}")
 
+_LINE_BREAKERS = re.compile(r"[\r\n\0]")
+
 _SUFFIX_OF_CONTENT = {
     "image/jpeg": ".jpg",
     "image/jpg": ".jpg",
@@ -57,13 +59,26 @@ _SUFFIX_OF_CONTENT = {
     "video/mp4": ".mp4",
     "video/mpeg4": ".mp4",
     "video/quicktime": ".mov",
+    "video/3gpp": ".3gp",
+    "audio/mp4": ".m4a",
+    "image/heic": ".heic",
+    "image/heif": ".heif",
+    "image/avif": ".avif",
     "application/pdf": ".pdf",
     "application/zip": ".zip",
 }
 # Nearly all names; what follows would return them as they are, only later.
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,150}(?:\.[A-Za-z0-9]{1,10})?", re.ASCII)
 
-_SUFFIX_OF_TYPE = {"image": ".jpg", "voice": ".amr", "video": ".mp4", "thumb": ".jpg"}
+_SUFFIXES_OF_TYPE = {
+    "image": (".jpg", ".jpeg", ".png", ".gif", ".bmp"),
+    "voice": (".amr", ".mp3"),
+    "video": (".mp4",),
+    "thumb": (".jpg", ".jpeg"),
+}
+
+# What follows a dot may as well be a date, a version or a sentence.
+_LIKE_A_SUFFIX = re.compile(r"\.(?:[A-Za-z][0-9A-Za-z]{0,9}|3g[p2]|7z)")
 
 
 # A reply's header is looked at twice, and repeated by no other.
@@ -125,13 +140,22 @@ def saved_name(
 
 
 def upload_name(
-    name: str | None, *, type: str, suffixes: tuple[str, ...], first: bytes
+    given: str | None,
+    own: str | None,
+    *,
+    type: str,
+    suffixes: tuple[str, ...],
+    first: bytes,
 ) -> str:
     """
     Name an upload: the base name only, and a suffix where one is needed.
 
     Args:
-        name: A name or a path; None where the source has neither.
+        given: What the caller of the upload wants: its suffix is sent as it is.
+
+        own: What the source calls itself, if nothing is given. Temporary files,
+            archives and browsers have suffixes that WeChat does not take, so one
+            that fits the bytes is added then.
 
         type: WeChat's type of media, such as ``image``.
 
@@ -140,14 +164,14 @@ def upload_name(
         first: The beginning of the media.
 
     Raises:
-        ValueError: CR, LF or NUL in *name*.
+        ValueError: CR, LF or NUL in *given*.
     """
-    base = _base(name or "")
-    if not base:
-        return "media" + (_fitting_suffix(type, suffixes, first) or ".bin")
-    if len(splitext(base)[1]) > 1 or not (suffixes or type in _SUFFIX_OF_TYPE):
-        return base
-    return base.rstrip(".") + _fitting_suffix(type, suffixes, first)
+    if base := _base(given or ""):
+        return base + _missing_suffix(base, type, suffixes, first)
+    if base := _base(_LINE_BREAKERS.sub("_", own or "")).rstrip(". "):
+        added = _missing_suffix(base, type, suffixes, first)
+        return base + (added or _better_suffix(base, type, suffixes, first))
+    return "media" + (_fitting_suffix(type, suffixes, first) or ".bin")
 
 
 def _parameters(value: bytes) -> Iterator[tuple[str, bytes]]:
@@ -219,14 +243,38 @@ def _suffix(filename: str | None, content_type: str | None, first: bytes) -> str
 
 
 def _base(name: str) -> str:
-    if re.search(r"[\r\n\0]", name):
+    if _LINE_BREAKERS.search(name):
         raise ValueError(f"CR, LF or NUL in a filename: {name!r}")
     base = re.split(r"[/\\]", name)[-1]
     return base if base.strip(". ") else ""
+
+
+def _missing_suffix(
+    base: str, type: str, suffixes: tuple[str, ...], first: bytes
+) -> str:
+    """Return what a name without any suffix lacks; a dot at its end is used."""
+    if not (suffixes or type in _SUFFIXES_OF_TYPE):
+        return ""
+    suffix = splitext(base)[1]
+    if suffix.lower() in suffixes or _LIKE_A_SUFFIX.fullmatch(suffix):
+        return ""
+    fitting = _fitting_suffix(type, suffixes, first)
+    return fitting[1:] if base.endswith(".") else fitting
+
+
+def _better_suffix(
+    base: str, type: str, suffixes: tuple[str, ...], first: bytes
+) -> str:
+    """Return what bytes that WeChat takes need, where the name's own is another."""
+    taken = suffixes or _SUFFIXES_OF_TYPE.get(type, ())
+    kind = kind_of(first)
+    if kind is None or kind.suffix not in taken:
+        return ""
+    return "" if splitext(base)[1].lower() in taken else kind.suffix
 
 
 def _fitting_suffix(type: str, suffixes: tuple[str, ...], first: bytes) -> str:
     kind = kind_of(first)
     if kind and (not suffixes or kind.suffix in suffixes):
         return kind.suffix
-    return suffixes[0] if suffixes else _SUFFIX_OF_TYPE.get(type, "")
+    return next(iter(suffixes or _SUFFIXES_OF_TYPE.get(type, ())), "")
