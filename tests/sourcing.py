@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import io
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 
+from wxmedia_async._foreign import unsealed
 from wxmedia_async._local.disk import FileIO
 from wxmedia_async._sources.source import OpenSource, open_source
 
 CONTENT = bytes(range(256)) * 1000
 
 
-def opened(
+@asynccontextmanager
+async def opened(
     source: object,
     *,
     size: int | None = None,
     limit: int | None = None,
     file_io: FileIO = "inline",
-) -> AbstractAsyncContextManager[OpenSource]:
-    """Open *source* with what most tests want."""
-    return open_source(source, size=size, limit=limit, file_io=file_io)
+    replayable: bool | None = None,
+) -> AsyncGenerator[OpenSource]:
+    """Open *source* as the client does: what it raises comes out as it is."""
+    with unsealed:
+        async with open_source(
+            source, size=size, limit=limit, file_io=file_io, replayable=replayable
+        ) as open_one:
+            yield open_one
 
 
 async def read(source: OpenSource) -> bytes:

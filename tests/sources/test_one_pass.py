@@ -68,16 +68,55 @@ async def test_the_kind_is_told_by_many_small_chunks() -> None:
         assert await read(source) == CONTENT[:200]
 
 
-async def test_an_iterable_is_begun_again() -> None:
-    """Fault 19: what makes a new iterator each time can be sent again."""
-    pieces = Pieces(b"ca", b"t")
+class Restarting(Pieces):
+    """An iterable that says of itself that it can be gone through again."""
 
-    async with opened(pieces, size=3) as source:
+    replayable = True
+
+
+@pytest.mark.parametrize(
+    ("pieces", "replayable"),
+    [
+        (Restarting(b"ca", b"t"), None),
+        (Restarting(b"ca", b"t"), False),
+        (Pieces(b"ca", b"t"), True),
+    ],
+    ids=["said by itself", "not denied", "said by the caller"],
+)
+async def test_an_iterable_is_begun_again(
+    pieces: Pieces, replayable: bool | None
+) -> None:
+    """Fault 19: what is said to make a new iterator each time can be sent again."""
+    pieces.begun = pieces.ended = 0
+
+    async with opened(pieces, size=3, replayable=replayable) as source:
         assert source.replayable
         readings = [await read(source) for _ in range(3)]
 
     assert readings == [b"cat"] * 3
     assert (pieces.begun, pieces.ended) == (3, 3)
+
+
+@pytest.mark.parametrize("said", [None, False, "yes", 1])
+async def test_an_iterable_that_says_nothing_is_read_once(said: object) -> None:
+    """Much that makes an iterator each time makes an empty one the second time."""
+    pieces = Pieces(b"ca", b"t")
+    vars(pieces)["replayable"] = said
+
+    async with opened(pieces, size=3) as source:
+        assert not source.replayable
+        assert await read(source) == b"cat"
+        with pytest.raises(SourceChanged, match="cannot be read twice"):
+            source.chunks()
+        assert isinstance(source.failure, SourceChanged)
+
+    assert pieces.begun == 1
+
+
+async def test_an_iterator_is_read_once_whatever_is_said() -> None:
+    """It is its own iterator, and gives nothing a second time."""
+    async with opened(generate([b"cat"]), size=3, replayable=True) as source:
+        assert not source.replayable
 
 
 @pytest.mark.parametrize("kind", ["generator", "stream", "pipe"])
@@ -100,7 +139,7 @@ async def test_a_reading_that_was_broken_off_is_closed_first() -> None:
     """The iterator of a try that failed is closed before the next one begins."""
     pieces = Pieces(b"x" * 64, b"y")
 
-    async with opened(pieces, size=65) as source:
+    async with opened(pieces, size=65, replayable=True) as source:
         await anext(source.chunks())
         chunks = source.chunks()
         await anext(chunks)
@@ -114,7 +153,7 @@ async def test_an_iterator_that_was_not_asked_for_anything_is_closed() -> None:
     """A try that never read from its iterator leaves none open either."""
     pieces = Pieces(b"cat")
 
-    async with opened(pieces, size=3) as source:
+    async with opened(pieces, size=3, replayable=True) as source:
         for _ in range(3):
             source.chunks()
 
@@ -311,7 +350,7 @@ async def test_a_generator_has_a_while_to_clean_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A clean-up that never ends does not hold up the upload for ever."""
-    monkeypatch.setattr("wxmedia_async._sources.one_pass._PATIENCE", 0)
+    monkeypatch.setattr("wxmedia_async._sources.chunks._PATIENCE", 0)
 
     async with opened(Stubborn(), size=65) as source:
         await anext(source.chunks())

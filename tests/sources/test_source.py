@@ -7,16 +7,19 @@ import asyncio
 import io
 import mmap
 import tempfile
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import aiofiles  # type: ignore[import-untyped] # it has none of its own
 import anyio
+import httpx
 import pytest
 import trio
-from aiohttp import StreamReader
+from aiohttp import MultipartReader, StreamReader
 from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 from starlette.datastructures import Headers, UploadFile
 
 from tests.sourcing import (
@@ -188,35 +191,128 @@ async def test_a_form_upload_on_the_disk_is_read(file_io: FileIO) -> None:
     assert content == CONTENT
 
 
-class Compiled:
-    """A file whose methods do not tell that they are to be awaited."""
+async def later(value: Any) -> Any:
+    return value
 
-    def __init__(self, content: bytes) -> None:
-        self._file = io.BytesIO(content)
+
+class Declared:
+    """A file whose plain methods return *given* of what they read."""
+
+    def __init__(self, given: Callable[[Any], Any], content: bytes = CONTENT) -> None:
+        self.file = None
+        self._given = given
+        self._inside = io.BytesIO(content)
 
     def read(self, size: int = -1, /) -> Any:
-        return later(self._file.read(size))
+        return self._given(self._inside.read(size))
 
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        return self._file.seek(offset, whence)
 
-    def tell(self) -> int:
-        return self._file.tell()
+class Positioned(Declared):
+    def seek(self, offset: int, whence: int = 0, /) -> Any:
+        return self._given(self._inside.seek(offset, whence))
 
+    def tell(self) -> Any:
+        return self._given(self._inside.tell())
+
+
+class OnlyReadsAwaited(Positioned):
+    def seek(self, offset: int, whence: int = 0, /) -> Any:
+        return self._inside.seek(offset, whence)
+
+    def tell(self) -> Any:
+        return self._inside.tell()
+
+
+class OnlyPositionAwaited(Positioned):
+    def read(self, size: int = -1, /) -> Any:
+        return self._inside.read(size)
+
+
+class Iterated(OnlyReadsAwaited):
     async def __aiter__(self) -> AsyncGenerator[bytes]:
         yield b""
 
 
-async def later(value: bytes) -> bytes:
-    return value
+class ByPartial:
+    """A wrapper that hands methods on, as functools.partial or __getattr__ do."""
+
+    def __init__(self, inside: Any) -> None:
+        self.read = partial(inside.read)
 
 
-async def test_a_compiled_async_file_is_read() -> None:
-    """That it can be iterated asynchronously tells that its reads are awaited."""
-    file = Compiled(CONTENT)
+class Awaitable:
+    """What is neither a coroutine nor a future can be awaited as well."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return later(self.value).__await__()
+
+
+def in_a_future(value: Any) -> Any:
+    future = asyncio.get_running_loop().create_future()
+    future.set_result(value)
+    return future
+
+
+def in_a_trio_context(value: Any) -> Any:
+    trio.lowlevel.current_task()
+    return later(value)
+
+
+KINDS = [Declared, Positioned, OnlyReadsAwaited, OnlyPositionAwaited, Iterated]
+
+
+@pytest.mark.parametrize("given", [later, Awaitable])
+@pytest.mark.parametrize("kind", [*KINDS, lambda given: ByPartial(Declared(given))])
+async def test_a_file_that_returns_what_is_awaited_is_async(
+    kind: Callable[[Any], Any], given: Callable[[Any], Any], file_io: FileIO
+) -> None:
+    """However its methods are declared, and whichever of them return it."""
+    assert await read_from(kind(given), file_io=file_io) == CONTENT
+
+
+@on_asyncio
+@pytest.mark.parametrize("kind", [*KINDS, lambda given: ByPartial(Declared(given))])
+async def test_a_file_that_returns_futures_is_async(
+    kind: Callable[[Any], Any], file_io: FileIO
+) -> None:
+    """Futures are made in their event loop only, as compiled readers do."""
+    assert await read_from(kind(in_a_future), file_io=file_io) == CONTENT
+    assert await read_from(kind(in_a_future), size=len(CONTENT)) == CONTENT
+
+
+@on_trio
+@pytest.mark.parametrize("kind", [Declared, Positioned])
+async def test_a_file_that_needs_trio_is_async(kind: Callable[[Any], Any]) -> None:
+    """The same for what looks for trio's task."""
+    assert await read_from(kind(in_a_trio_context)) == CONTENT
+
+
+async def test_a_file_that_returns_bytes_is_none(file_io: FileIO) -> None:
+    """Plain objects with plain methods are plain files."""
+    for kind in (Declared, Positioned):
+        assert await read_from(kind(lambda value: value), file_io=file_io) == CONTENT
+
+
+async def test_an_error_of_a_loop_is_theirs_if_it_stays() -> None:
+    """A read that finds no event loop is asked on ours, and may fail there too."""
+
+    def fail(_: object) -> Any:
+        raise RuntimeError("no such event loop")
+
+    with pytest.raises(RuntimeError, match="no such event loop"):
+        await read_from(Declared(fail))
+
+
+async def test_a_compiled_async_file_is_sent_from_where_it_stands() -> None:
+    """It is left like any other: at its end if it was sent."""
+    file = Iterated(later)
     file.seek(3)
 
     assert await read_from(file) == CONTENT[3:]
+    assert file.tell() == len(CONTENT)
 
 
 @pytest.mark.parametrize(
@@ -228,6 +324,171 @@ async def test_anything_else_is_refused(source: object) -> None:
     """What is none of the kinds is a TypeError that names them."""
     with pytest.raises(TypeError, match="path, bytes, a binary file, an async file"):
         await read_from(source)
+
+
+class Named:
+    """An iterable that knows its name and its length."""
+
+    def __init__(self, **said: object) -> None:
+        vars(self).update(said)
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        yield CONTENT
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), None, -1, True, "9", len])
+async def test_a_source_may_know_its_size_and_name(size: object) -> None:
+    """Its attributes count where there is no argument; without a length it spools."""
+    known = size == len(CONTENT)
+
+    async with opened(Named(size=size, filename="album/cat.jpg")) as source:
+        assert (source.size, source.filename) == (len(CONTENT), "cat.jpg")
+        assert source.replayable is not known
+        assert await read(source) == CONTENT
+
+
+async def test_a_size_that_is_given_counts_more() -> None:
+    """The argument is what the caller promises."""
+    async with opened(Named(size=3), size=len(CONTENT)) as source:
+        assert await read(source) == CONTENT
+
+
+async def test_a_size_that_a_source_is_wrong_about_is_found() -> None:
+    """Fault 21: what a source says of itself is held to as well."""
+    with pytest.raises(SourceChanged):
+        await read_from(Named(size=3))
+
+
+async def test_the_size_of_what_has_a_position_is_its_own(cat: Path) -> None:
+    """A form's file tells the size of all of it, and may stand elsewhere."""
+    upload = UploadFile(io.BytesIO(CONTENT), size=len(CONTENT))
+    await upload.read(3)
+
+    assert await read_from(upload) == CONTENT[3:]
+
+
+@pytest.mark.parametrize(
+    ("source", "filename"),
+    [
+        (Named(filename=3), None),
+        (Named(filename=None), None),
+        (Named(name="cat.jpg"), None),
+        (Named(filename=Path("album/cat.jpg")), "cat.jpg"),
+    ],
+)
+async def test_names_of_iterables(source: object, filename: str | None) -> None:
+    """An attribute that is no name is none; `name` may be anything's."""
+    async with opened(source) as one:
+        assert one.filename == filename
+
+
+@pytest.mark.parametrize(
+    ("label", "content_type"),
+    [
+        ("image/jpeg", "image/jpeg"),
+        (" image/jpeg;", "image/jpeg"),
+        ("image/*", None),
+        ("jpg", None),
+        ("", None),
+        ("image/jpeg\r\nX: y", None),
+    ],
+)
+async def test_a_label_is_a_hint(label: str, content_type: str | None) -> None:
+    """What a browser made up is corrected, or left out; it hinders nothing."""
+    headers = Headers(raw=[(b"content-type", label.encode())])
+
+    async with opened(UploadFile(io.BytesIO(b"cat"), headers=headers)) as source:
+        assert source.content_type == content_type
+
+
+class BodyPart:
+    """As aiohttp hands over a part of a form."""
+
+    name, filename = "media", "cat.jpg"
+
+    def __init__(self) -> None:
+        self._content = io.BytesIO(CONTENT)
+
+    async def read(self, *, decode: bool = False) -> bytearray:
+        raise AssertionError("it would read all of it into memory")
+
+    async def read_chunk(self, size: int = 8192) -> bytes:
+        return self._content.read(size)
+
+    def __aiter__(self) -> BodyPart:
+        return self
+
+    async def __anext__(self) -> object:
+        raise AssertionError("not all that it gives is bytes")
+
+
+@pytest.mark.parametrize("size", [None, len(CONTENT)])
+async def test_a_part_of_a_form_is_read_in_chunks(size: int | None) -> None:
+    """aiohttp's BodyPartReader is taken, with the name of its file."""
+    async with opened(BodyPart(), size=size) as source:
+        assert source.filename == "cat.jpg"
+        assert await read(source) == CONTENT
+
+
+@on_asyncio
+async def test_a_real_part_of_a_form_is_read() -> None:
+    """The same for one that aiohttp made."""
+    body = b'--cut\r\nContent-Disposition: form-data; name="f"; filename="a.jpg"'
+    body += b"\r\n\r\n" + CONTENT + b"\r\n--cut--\r\n"
+    loop = asyncio.get_running_loop()
+    stream = StreamReader(make_mocked_request("POST", "/").protocol, 2**16, loop=loop)
+    stream.feed_data(body)
+    stream.feed_eof()
+    headers = CIMultiDict({"Content-Type": "multipart/form-data; boundary=cut"})
+
+    async with opened(await MultipartReader(headers, stream).next()) as source:
+        assert source.filename == "a.jpg"
+        assert await read(source) == CONTENT
+
+
+class AiohttpResponse:
+    """As aiohttp's, without a connection."""
+
+    class Content:
+        iter_chunked = None
+
+    content = Content()
+
+    async def read(self) -> bytes:
+        return b""
+
+
+class RequestsResponse:
+    iter_content = len
+
+
+@pytest.mark.parametrize(
+    ("source", "instead"),
+    [
+        (httpx.Response(200), r"response\.aiter_raw\(\) with size="),
+        (AiohttpResponse(), r"response\.content with size="),
+        (RequestsResponse(), r"pass response\.content"),
+        (io.BytesIO, "an object, not the class BytesIO"),
+    ],
+)
+@pytest.mark.parametrize("size", [None, 3])
+async def test_what_is_not_taken_says_what_is(
+    source: object, instead: str, size: int | None
+) -> None:
+    """A reply of another client is refused with a sentence that says what to pass."""
+    with pytest.raises(TypeError, match=instead):
+        await read_from(source, size=size)
+
+
+async def test_what_is_said_to_pass_is_taken() -> None:
+    """A reply's raw bytes are an iterable like any other."""
+
+    async def chunks() -> AsyncGenerator[bytes]:
+        yield CONTENT
+
+    reply = httpx.Response(200, content=chunks())
+
+    assert await read_from(reply.aiter_raw(), size=len(CONTENT)) == CONTENT
 
 
 async def test_text_is_refused(cat: Path) -> None:

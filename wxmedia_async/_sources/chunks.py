@@ -1,13 +1,15 @@
-"""Sources that can be read again, and one reading of a source."""
+"""The chunks of one reading, held to the size that was promised; what can be reread."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias, cast
 
+import anyio
 import attrs
 
 from .._errors import SourceChanged
+from .._foreign import Raised, sealed
 
 READ_SIZE = 64 * 1024
 """
@@ -19,6 +21,9 @@ speed are seen per chunk: large ones look like a standstill.
 
 FIRST = 64
 """Bytes that tell the kind of a media."""
+
+# Seconds that code of the caller's has to clean up after itself.
+_PATIENCE = 5
 
 Read: TypeAlias = Callable[[int], Awaitable[bytes]]
 """Gives what comes after so many bytes; none at the end."""
@@ -35,6 +40,17 @@ class Label:
     content_type: str | None = None
 
 
+@attrs.define(eq=False)
+class Failure:
+    """Why a source could not be read: the first that went wrong, or None."""
+
+    first: Exception | None = None
+
+    def note(self, error: Exception) -> None:
+        """Keep *error*, whatever those who carry it make of it."""
+        self.first = self.first or error
+
+
 def unchanging() -> None:
     """Find nothing changed: whatever there is to see is seen by reading."""
 
@@ -44,18 +60,42 @@ class Rereadable:
     """A source that can be read at any place, and so again; see `OpenSource`."""
 
     size: int
-    filename: str | None
-    content_type: str | None
+    label: Label
     first: bytes
-    begin: Callable[[], AsyncIterator[bytes]]
-    check: Callable[[], None] = unchanging
+    _read: Read
+    _confirm: Confirm
+    _look: Callable[[], None] = unchanging
     fileno: int | None = None
     offset: int = 0
     replayable: bool = True
+    _failure: Failure = attrs.field(factory=Failure, init=False)
+
+    @property
+    def filename(self) -> str | None:
+        """What it is called."""
+        return self.label.filename
+
+    @property
+    def content_type(self) -> str | None:
+        """What it says it is."""
+        return self.label.content_type
+
+    @property
+    def failure(self) -> Exception | None:
+        """What went wrong first while it was read, or None."""
+        return self._failure.first
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Read it from its beginning."""
-        return self.begin()
+        return Pass(self.size, self._read, self._confirm, self._failure)
+
+    def check(self) -> None:
+        """Raise SourceChanged if it changed since it was opened."""
+        try:
+            self._look()
+        except (SourceChanged, OSError) as error:
+            self._failure.note(error)
+            raise
 
 
 class Pass(AsyncIterator[bytes]):
@@ -66,10 +106,13 @@ class Pass(AsyncIterator[bytes]):
     would close one.
     """
 
-    def __init__(self, size: int, read: Read, confirm: Confirm) -> None:
+    def __init__(
+        self, size: int, read: Read, confirm: Confirm, failure: Failure
+    ) -> None:
         self._size = size
         self._read = read
         self._confirm = confirm
+        self._failure = failure
         self._done = 0
         self._ended = False
         self._data = b""
@@ -78,14 +121,22 @@ class Pass(AsyncIterator[bytes]):
     async def __anext__(self) -> bytes:
         if self._ended:
             raise StopAsyncIteration
+        try:
+            chunk = await self._chunk()
+        except (Raised, SourceChanged, OSError) as error:
+            self._failure.note(error)
+            raise
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    async def _chunk(self) -> bytes:
         if self._handed == len(self._data):
             await self._read_on()
         chunk = self._data[self._handed : self._handed + READ_SIZE]
         self._handed += len(chunk)
         if self._done == self._size and self._handed == len(self._data):
             await self._end()
-        if not chunk:
-            raise StopAsyncIteration
         return chunk
 
     async def _end(self) -> None:
@@ -107,9 +158,28 @@ class Pass(AsyncIterator[bytes]):
             )
 
 
+async def clean_up(
+    step: Callable[[], Awaitable[object]], *, failed: object = None
+) -> None:
+    """
+    Have code of the caller's clean up, in its time and under cancellation as well.
+
+    Raises:
+        Raised: What it raises, if nothing has *failed* before.
+    """
+    try:
+        with anyio.move_on_after(_PATIENCE, shield=True), sealed:
+            await step()
+    except Raised:
+        if failed is None:
+            raise
+
+
 def as_bytes(data: object) -> bytes:
     """
-    Return *data* as bytes; only if it is something else is it copied.
+    Return *data*, which code of the caller's gave, as bytes.
+
+    Only if it is something else is it copied. Call it where that code is sealed.
 
     Raises:
         TypeError: It is not bytes-like.

@@ -3,51 +3,43 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-)
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import AsyncExitStack
 from functools import partial
-
-import anyio
+from types import TracebackType
+from typing import Any, Self
 
 from .._errors import SourceChanged, TooLarge
+from .._foreign import Raised, sealed
 from .._local.disk import FileIO, disk_for
-from .chunks import FIRST, READ_SIZE, Label, Pass, Rereadable, as_bytes, unchanging
+from .chunks import FIRST, Failure, Label, Pass, Rereadable, as_bytes, clean_up
 from .seekable import file_between
 
 _IN_MEMORY = 1024 * 1024
 
-# Seconds that a caller's generator has to clean up after itself.
-_PATIENCE = 5
-
-
-class Reads(AsyncIterator[object]):
-    """What a file without a position gives, until it gives no more."""
-
-    def __init__(self, read: Callable[[int], Awaitable[object]]) -> None:
-        self._read = read
-
-    async def __anext__(self) -> bytes:
-        if chunk := as_bytes(await self._read(READ_SIZE)):
-            return chunk
-        raise StopAsyncIteration
+_NO_MORE = object()
 
 
 async def open_one_pass(
-    flow: AsyncIterable[object], size: int, label: Label, stack: AsyncExitStack
+    flow: AsyncIterable[object],
+    size: int,
+    label: Label,
+    stack: AsyncExitStack,
+    *,
+    replayable: bool = False,
 ) -> OnePass:
     """
     Open *flow*, to be sent as it comes.
 
     Its first chunks are taken at once, to tell the kind by.
+
+    Args:
+        replayable: Whether its owner says that it can be gone through again.
+            Looks say nothing: much that makes an iterator each time makes an
+            empty one the second time.
     """
-    opened = OnePass(flow, size, label)
-    stack.push_async_callback(opened.aclose)
+    opened = OnePass(flow, size, label, replayable=replayable)
+    await stack.enter_async_context(opened)
     await opened.peek()
     return opened
 
@@ -71,7 +63,7 @@ async def spool(
     file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
     stack.push_async_callback(disk.finish, file.close)
     size = 0
-    async with aclosing(_Turn(flow)) as turn:
+    async with _Turn(flow) as turn:
         while chunk := await turn.next():
             size += len(chunk)
             if limit is not None and size > limit:
@@ -85,27 +77,42 @@ class OnePass:
 
     fileno: int | None = None
     offset = 0
-    check = staticmethod(unchanging)
 
-    def __init__(self, flow: AsyncIterable[object], size: int, label: Label) -> None:
+    def __init__(
+        self, flow: AsyncIterable[object], size: int, label: Label, *, replayable: bool
+    ) -> None:
         self._flow = flow
         self._turn = _Turn(flow)
         self._peeked = False
         self._broken_off: list[_Turn] = []
+        self._failure = Failure()
         self.size = size
         self.filename = label.filename
         self.content_type = label.content_type
         self.first = b""
+        # An iterator is its own iterator, whatever is said of it.
+        self.replayable = replayable and not self._turn.is_only
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: object, frames: object) -> None:
+        """Close what was begun of the caller's."""
+        self._broken_off.append(self._turn)
+        await self._close_broken_off(failed=error)
 
     @property
-    def replayable(self) -> bool:
-        """An iterator is its own iterator; an iterable makes a new one each time."""
-        return not self._turn.is_only
+    def failure(self) -> Exception | None:
+        """What went wrong first while it was read, or None."""
+        return self._failure.first
 
     async def peek(self) -> None:
         """Learn the first bytes, and keep them for the first reading."""
         self.first = await self._turn.peek(FIRST)
         self._peeked = True
+
+    def check(self) -> None:
+        """Find nothing changed: whatever there is to see is seen by reading."""
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Read it from its beginning, if it has not been read or can be again."""
@@ -113,18 +120,19 @@ class OnePass:
             self._turn = self._another_turn()
         self._peeked = False
         turn = self._turn
-        return Pass(self.size, partial(self._read, turn), partial(self._confirm, turn))
-
-    async def aclose(self) -> None:
-        """Close what was begun of the caller's."""
-        self._broken_off.append(self._turn)
-        await self._close_broken_off()
+        read, confirm = partial(self._read, turn), partial(self._confirm, turn)
+        return Pass(self.size, read, confirm, self._failure)
 
     def _another_turn(self) -> _Turn:
-        if not self.replayable:
-            raise SourceChanged("this source cannot be read twice")
+        try:
+            if not self.replayable:
+                raise SourceChanged("this source cannot be read twice")
+            turn = _Turn(self._flow)
+        except (SourceChanged, Raised) as error:
+            self._failure.note(error)
+            raise
         self._broken_off.append(self._turn)
-        return _Turn(self._flow)
+        return turn
 
     async def _read(self, turn: _Turn, _: int) -> bytes:
         await self._close_broken_off()
@@ -134,19 +142,31 @@ class OnePass:
         if await turn.next():
             raise SourceChanged(f"the source has more than its {self.size} bytes")
 
-    async def _close_broken_off(self) -> None:
+    async def _close_broken_off(self, failed: object = None) -> None:
         while self._broken_off:
-            await self._broken_off.pop().aclose()
+            await self._broken_off.pop().aclose(failed)
 
 
 class _Turn:
     """The caller's iterator, during one reading."""
 
     def __init__(self, flow: AsyncIterable[object]) -> None:
-        self._chunks: AsyncIterator[object] = aiter(flow)
+        with sealed:
+            self._chunks: AsyncIterator[object] = aiter(flow)
         self._ahead = b""
         self._ended = False
         self.is_only = self._chunks is flow
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        frames: TracebackType | None,
+    ) -> None:
+        await self.aclose(error)
 
     async def peek(self, count: int) -> bytes:
         """Return up to *count* bytes of what comes next."""
@@ -166,24 +186,29 @@ class _Turn:
                 return chunk
         return b""
 
-    async def aclose(self) -> None:
+    async def aclose(self, failed: object = None) -> None:
         """
         Close the iterator, if it was begun here or can only be used once.
 
         A caller's stream is not: they may want to read on.
         """
-        aclose = getattr(self._chunks, "aclose", None)
-        if aclose is not None and self._is_ours():
-            with anyio.move_on_after(_PATIENCE, shield=True):
-                await aclose()
+        if self._is_ours():
+            await clean_up(partial(_aclose, self._chunks), failed=failed)
 
     def _is_ours(self) -> bool:
         return not self.is_only or isinstance(self._chunks, AsyncGenerator)
 
     async def _chunk(self) -> bytes:
-        try:
-            return as_bytes(await anext(self._chunks))
-        except StopAsyncIteration:
-            # Not every iterator says so twice.
-            self._ended = True
-            return b""
+        with sealed:
+            chunk = await anext(self._chunks, _NO_MORE)
+            if chunk is not _NO_MORE:
+                return as_bytes(chunk)
+        # Not every iterator says so twice.
+        self._ended = True
+        return b""
+
+
+async def _aclose(chunks: Any) -> None:
+    aclose = getattr(chunks, "aclose", None)
+    if aclose is not None:
+        await aclose()

@@ -14,7 +14,7 @@ import attrs
 
 from .._errors import SourceChanged
 from .._local.disk import FileIO, disk_for
-from .chunks import FIRST, READ_SIZE, Label, Pass, Rereadable
+from .chunks import FIRST, READ_SIZE, Label, Rereadable
 
 # A FIFO would hold up its opening until somebody writes to it, and a terminal
 # would become the process's own.
@@ -103,16 +103,8 @@ async def _located(
     async def confirm() -> None:
         await disk.run(plain.check)
 
-    return Rereadable(
-        size=size,
-        filename=label.filename,
-        content_type=label.content_type,
-        first=first,
-        fileno=plain.fd,
-        offset=start,
-        check=plain.check,
-        begin=lambda: Pass(size, read, confirm),
-    )
+    look, fd = plain.check, plain.fd
+    return Rereadable(size, label, first, read, confirm, look, fd, start)
 
 
 @attrs.define(eq=False)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from functools import partial
 from typing import Protocol, TypeAlias, TypeVar, cast
 
 import anyio
 
 from .._errors import SourceChanged
+from .._foreign import sealed
 from .._local.disk import Disk, FileIO, disk_for
-from .chunks import FIRST, READ_SIZE, Label, Pass, Rereadable, as_bytes
+from .chunks import FIRST, READ_SIZE, Label, Rereadable, as_bytes, clean_up
 from .plain_file import open_duplicate, plain_descriptor
 
 T = TypeVar("T")
 
 ReadAt: TypeAlias = Callable[[int, int], Awaitable[bytes]]
 """Reads at most so many bytes from an offset; none at the end."""
+
+Around: TypeAlias = AbstractContextManager[None]
+"""What is around each call of a file's methods: `sealed`, if it is the caller's."""
 
 
 class Seekable(Protocol):
@@ -32,12 +37,12 @@ class Seekable(Protocol):
 class AsyncSeekable(Protocol):
     """The same, awaited; some wrappers await only what may block."""
 
-    def read(self, size: int, /) -> Awaitable[bytes]: ...
+    def read(self, size: int, /) -> Awaitable[bytes] | bytes: ...
     def seek(self, offset: int, whence: int = ..., /) -> object: ...
     def tell(self) -> Awaitable[int] | int: ...
 
 
-def open_buffer(whole: memoryview, stack: AsyncExitStack) -> Rereadable:
+def open_buffer(whole: memoryview, label: Label, stack: AsyncExitStack) -> Rereadable:
     """Open what is in memory; it is copied chunk by chunk."""
     view = _flat(stack.enter_context(whole))
     stack.enter_context(view)
@@ -48,9 +53,7 @@ def open_buffer(whole: memoryview, stack: AsyncExitStack) -> Rereadable:
     async def confirm() -> None:
         """Memory does not grow while there is a view of it."""
 
-    size = view.nbytes
-    first = view[:FIRST].tobytes()
-    return Rereadable(size, None, None, first, lambda: Pass(size, read, confirm))
+    return Rereadable(view.nbytes, label, view[:FIRST].tobytes(), read, confirm)
 
 
 def _flat(whole: memoryview) -> memoryview:
@@ -71,25 +74,34 @@ async def open_file(
     """
 
     async def leave(failed: object, *_: object) -> None:
-        await disk.finish(partial(_leave, file, start if failed else end))
+        step = partial(_leave, file, start if failed else end)
+        await clean_up(partial(disk.finish, step), failed=failed)
 
     disk = disk_for(file_io)
-    start = end = await disk.run(file.tell)
+    with sealed:
+        start = end = await disk.run(file.tell)
     stack.push_async_exit(leave)
-    end = await disk.run(_end, file, start)
-    fd = plain_descriptor(file)
+    with sealed:
+        end = await disk.run(_end, file, start)
+        fd = plain_descriptor(file)
     if fd is None:
-        return await file_between(file, start, end, label, disk)
+        return await file_between(file, start, end, label, disk, sealed)
     return await open_duplicate(fd, start, label, file_io, stack)
 
 
 async def file_between(
-    file: Seekable, start: int, end: int, label: Label, disk: Disk
+    file: Seekable,
+    start: int,
+    end: int,
+    label: Label,
+    disk: Disk,
+    around: Around = nullcontext(),
 ) -> Rereadable:
     """Read *file* from *start* to *end*, wherever others move it in between."""
 
     async def read_at(offset: int, size: int) -> bytes:
-        return as_bytes(await disk.run(_read_at, file, offset, size))
+        with around:
+            return as_bytes(await disk.run(_read_at, file, offset, size))
 
     return await _between(read_at, start, end, label, max(disk.batch, READ_SIZE))
 
@@ -101,24 +113,29 @@ async def open_async_file(
 
     async def read_at(offset: int, size: int) -> bytes:
         async with turn:
-            await settled(file.seek(offset))
-            return as_bytes(await file.read(size))
+            with sealed:
+                await settled(file.seek(offset))
+                return as_bytes(await settled(file.read(size)))
 
     async def leave(failed: object, *_: object) -> None:
-        with anyio.CancelScope(shield=True):
+        async def step() -> None:
             await settled(_leave(file, start if failed else end))
 
+        await clean_up(step, failed=failed)
+
     turn = anyio.Lock(fast_acquire=True)
-    start = end = await settled(file.tell())
+    with sealed:
+        start = end = await settled(file.tell())
     stack.push_async_exit(leave)
-    await settled(file.seek(0, os.SEEK_END))
-    end = max(await settled(file.tell()), start)
+    with sealed:
+        await settled(file.seek(0, os.SEEK_END))
+        end = max(await settled(file.tell()), start)
     return await _between(read_at, start, end, label, READ_SIZE)
 
 
 async def settled(value: Awaitable[T] | T) -> T:
-    """Await *value* if need be."""
-    if isinstance(value, Awaitable):
+    """Await *value* if need be: what a call returns says whether it is async."""
+    if inspect.isawaitable(value):
         return await cast("Awaitable[T]", value)
     return value
 
@@ -135,13 +152,7 @@ async def _between(
         if await read_at(end, 1):
             raise SourceChanged(f"the source grew beyond its {size} bytes")
 
-    return Rereadable(
-        size=size,
-        filename=label.filename,
-        content_type=label.content_type,
-        first=await read_at(start, FIRST),
-        begin=lambda: Pass(size, read, confirm),
-    )
+    return Rereadable(size, label, await read_at(start, FIRST), read, confirm)
 
 
 def _end(file: Seekable, start: int) -> int:

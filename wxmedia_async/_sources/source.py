@@ -5,26 +5,21 @@ from __future__ import annotations
 import inspect
 import io
 import os
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-)
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Any, Protocol, cast
 
-import anyio.to_thread
 import attrs
 
 from .._errors import SourceChanged
+from .._foreign import sealed
 from .._local.disk import FileIO
+from .._wire.multipart import media_type
 from .chunks import Label
-from .one_pass import Reads, open_one_pass, spool
+from .one_pass import open_one_pass, spool
 from .plain_file import base_name, open_path
 from .seekable import open_async_file, open_buffer, open_file, settled
+from .unhurried import judged, reads_of
 
 
 class OpenSource(Protocol):
@@ -41,6 +36,10 @@ class OpenSource(Protocol):
         first: Its first bytes, to tell the kind by.
 
         replayable: Whether `chunks()` may be called more than once.
+
+        failure: What went wrong first while it was read, or None: `Raised`, a
+            SourceChanged, or an OSError of our own disk. It counts, whatever those
+            who read it made of it.
 
         fileno: A descriptor of a plain file that can be read at any place, or
             None.
@@ -59,6 +58,8 @@ class OpenSource(Protocol):
     @property
     def replayable(self) -> bool: ...
     @property
+    def failure(self) -> Exception | None: ...
+    @property
     def fileno(self) -> int | None: ...
     @property
     def offset(self) -> int: ...
@@ -70,6 +71,10 @@ class OpenSource(Protocol):
         Raises:
             SourceChanged: While it is read, and before the last chunk is given:
                 it is not what it was. At once: it cannot be read twice.
+
+            Raised: What code of the caller's raised.
+
+            OSError: A file that we opened could not be read.
         """
         ...
 
@@ -84,7 +89,12 @@ class OpenSource(Protocol):
 
 @asynccontextmanager
 async def open_source(
-    source: object, *, size: int | None, limit: int | None, file_io: FileIO
+    source: object,
+    *,
+    size: int | None,
+    limit: int | None,
+    file_io: FileIO,
+    replayable: bool | None = None,
 ) -> AsyncGenerator[OpenSource]:
     """
     Open *source*, and learn its length.
@@ -97,6 +107,9 @@ async def open_source(
         limit: The most bytes to spool, where its length is not known.
 
         file_io: Where the disk is read.
+
+        replayable: Whether an async iterable can be gone through again; else its
+            attribute of that name says so. Without either it is read once.
 
     A file is left behind what was sent of it, or, if the block fails, where it
     stood. The caller's files are never closed.
@@ -112,12 +125,13 @@ async def open_source(
 
         TooLarge: More than *limit* bytes had to be spooled.
 
-        Exception: Whatever the source itself raises.
+        Raised: What code of the caller's raised.
     """
     if size is not None and size < 0:
         raise ValueError("size must not be negative")
     async with AsyncExitStack() as stack:
-        opened = await _opened(source, _Terms(size, limit, file_io), stack)
+        terms = _Terms(size, limit, file_io, bool(replayable))
+        opened = await _opened(source, terms, stack)
         if size not in (None, opened.size):
             raise SourceChanged(
                 f"the source has {opened.size} bytes, size={size} was given"
@@ -132,25 +146,125 @@ class _Terms:
     size: int | None
     limit: int | None
     file_io: FileIO
+    replayable: bool
 
 
 async def _opened(source: object, terms: _Terms, stack: AsyncExitStack) -> OpenSource:
     if isinstance(source, (str, os.PathLike)):
-        path = cast("str | os.PathLike[str]", source)
+        with sealed:
+            path = os.fspath(cast("str | os.PathLike[str]", source))
         return await open_path(path, terms.file_io, stack)
-    if _is_form_upload(source):
-        return await _open_form_upload(source, terms, stack)
-    if callable(getattr(source, "read", None)):
-        return await _open_any_file(source, _label(source), terms, stack)
-    if (buffer := _buffer(source)) is not None:
-        return open_buffer(buffer, stack)
+    with sealed:
+        said = _Said.by(source)
+    if said.instead:
+        raise TypeError(said.instead)
+    if said.file is not None:
+        return await _open_any_file(said, terms, stack)
+    if said.buffer is not None:
+        return open_buffer(said.buffer, said.label, stack)
     if isinstance(source, AsyncIterable):
         flow = cast("AsyncIterable[object]", source)
-        return await _open_flow(flow, Label(), terms, stack)
+        return await _open_flow(flow, said, terms, stack)
     raise TypeError(
         "a source is a path, bytes, a binary file, an async file or an async"
         f" iterable of bytes, not {type(source).__name__}"
     )
+
+
+@attrs.frozen
+class _Said:
+    """
+    What an object of the caller's says of itself.
+
+    Attributes:
+        label: Its name and type.
+
+        size: Its length in bytes, where it has no position to tell it by.
+
+        replayable: Whether it can be gone through again.
+
+        instead: What to pass instead of it; empty if it will do.
+
+        file: What to read, if it is a file or around one.
+
+        read: How.
+
+        buffer: Its memory, if it is some.
+    """
+
+    label: Label
+    size: int | None
+    replayable: bool
+    instead: str
+    file: Any
+    read: Any
+    buffer: memoryview | None
+
+    @classmethod
+    def by(cls, source: object) -> _Said:
+        instead = _instead(source)
+        file = None if instead else _file(source)
+        return cls(
+            label=_label(source),
+            size=_size(source),
+            replayable=getattr(source, "replayable", False) is True,
+            instead=instead,
+            file=file,
+            read=_read(file),
+            buffer=None if instead or file is not None else _buffer(source),
+        )
+
+
+def _instead(source: Any) -> str:
+    """Replies of HTTP clients have a `read` too, which is another."""
+    name = type(source).__name__
+    if inspect.isclass(source):
+        return f"a source is an object, not the class {source.__name__}"
+    if callable(getattr(source, "aiter_raw", None)):
+        return (
+            f"a source is not a {name}: pass response.aiter_raw() with size=…,"
+            " or response.content once it has been read"
+        )
+    if hasattr(getattr(source, "content", None), "iter_chunked"):
+        return f"a source is not a {name}: pass response.content with size=…"
+    if callable(getattr(source, "iter_content", None)):
+        return f"a source is not a {name}: pass response.content"
+    return ""
+
+
+def _file(source: Any) -> Any:
+    """Starlette's UploadFile awaits a thread for many a read; its file need not."""
+    inner = getattr(source, "file", None)
+    if _read(inner) is not None and hasattr(source, "filename"):
+        return inner
+    return source if _read(source) is not None else None
+
+
+def _read(file: Any) -> Any:
+    """A part of aiohttp's has a `read` that takes no size, and beside it this one."""
+    for name in ("read_chunk", "read"):
+        if callable(method := getattr(file, name, None)):
+            return method
+    return None
+
+
+def _label(source: Any) -> Label:
+    content_type = getattr(source, "content_type", None)
+    said = content_type if isinstance(content_type, str) else None
+    return Label(base_name(_name(source)), media_type(said))
+
+
+def _name(source: Any) -> object:
+    """What has both has its form field's in `name`; only gzip's files have not."""
+    if not isinstance(source, io.IOBase) and hasattr(source, "filename"):
+        return source.filename
+    return getattr(source, "name", None) if _read(source) else None
+
+
+def _size(source: Any) -> int | None:
+    size = getattr(source, "size", None)
+    is_known = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+    return size if is_known else None
 
 
 def _buffer(source: object) -> memoryview | None:
@@ -160,43 +274,32 @@ def _buffer(source: object) -> memoryview | None:
         return None
 
 
-def _is_form_upload(source: object) -> bool:
-    file = getattr(source, "file", None)
-    return callable(getattr(file, "read", None)) and hasattr(source, "filename")
-
-
-async def _open_form_upload(
-    upload: Any, terms: _Terms, stack: AsyncExitStack
-) -> OpenSource:
-    """Starlette's UploadFile awaits a thread for many a read; its file need not."""
-    content_type = getattr(upload, "content_type", None)
-    label = Label(base_name(upload.filename), content_type)
-    return await _open_any_file(upload.file, label, terms, stack)
-
-
 async def _open_any_file(
-    file: Any, label: Label, terms: _Terms, stack: AsyncExitStack
+    said: _Said, terms: _Terms, stack: AsyncExitStack
 ) -> OpenSource:
+    file = said.file
     if isinstance(file, io.TextIOBase):
         raise TypeError("a file must be opened in binary mode")
-    seekable = await _is_seekable(file)
-    if seekable and _is_awaited(file):
-        return await open_async_file(file, label, stack)
+    with sealed:
+        seekable = await _is_seekable(file)
+        is_async = await _is_async(said, seekable=seekable)
+    if seekable and is_async:
+        return await open_async_file(file, said.label, stack)
     if seekable:
-        return await open_file(file, label, terms.file_io, stack)
-    return await _open_flow(Reads(_reader(file)), label, terms, stack)
+        return await open_file(file, said.label, terms.file_io, stack)
+    with sealed:
+        reads = reads_of(file, said.read, stack, is_async=is_async)
+    return await _open_flow(reads, said, terms, stack)
 
 
 async def _open_flow(
-    flow: AsyncIterable[object], label: Label, terms: _Terms, stack: AsyncExitStack
+    flow: AsyncIterable[object], said: _Said, terms: _Terms, stack: AsyncExitStack
 ) -> OpenSource:
-    if terms.size is None:
-        return await spool(flow, terms.limit, label, terms.file_io, stack)
-    return await open_one_pass(flow, terms.size, label, stack)
-
-
-def _label(file: object) -> Label:
-    return Label(base_name(getattr(file, "name", None)))
+    size = said.size if terms.size is None else terms.size
+    if size is None:
+        return await spool(flow, terms.limit, said.label, terms.file_io, stack)
+    replayable = terms.replayable or said.replayable
+    return await open_one_pass(flow, size, said.label, stack, replayable=replayable)
 
 
 async def _is_seekable(file: Any) -> bool:
@@ -206,13 +309,16 @@ async def _is_seekable(file: Any) -> bool:
     return bool(await settled(getattr(file, "seekable", lambda: True)()))
 
 
-def _is_awaited(file: Any) -> bool:
-    # Compiled methods do not tell that they are coroutines.
-    return inspect.iscoroutinefunction(file.read) or isinstance(file, AsyncIterable)
-
-
-def _reader(file: Any) -> Callable[[int], Awaitable[object]]:
-    """A pipe may have nothing to give for long, so it is read in a thread."""
-    if _is_awaited(file):
-        return cast("Callable[[int], Awaitable[object]]", file.read)
-    return partial(anyio.to_thread.run_sync, file.read)
+async def _is_async(said: _Said, *, seekable: bool) -> bool:
+    """Compiled methods do not tell that they are async: what they return does."""
+    file = said.file
+    if inspect.iscoroutinefunction(said.read) or isinstance(file, AsyncIterable):
+        return True
+    if not seekable or isinstance(file, io.IOBase):
+        return False
+    told = file.tell()
+    if inspect.isawaitable(told):
+        await told
+        return True
+    is_async, _ = await judged(file.read)
+    return is_async
