@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections import OrderedDict
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import Protocol
 
-import anyio.to_thread
 import attrs
 
+from .._local.sqlite import Table, in_turn
 from .._models import UploadedMedia
 
 
@@ -19,7 +17,9 @@ class UploadCache(Protocol):
     """
     Keeps what WeChat made of earlier uploads.
 
-    A key is a hash of content, type and account, and tells nothing of them.
+    A key is a hash of content, type, account and service, and in WeCom of the name;
+    it tells nothing of them. A cache is an aid: whatever it raises is logged once
+    for a client, and the media is uploaded as if there were none.
     """
 
     async def load(self, key: str) -> UploadedMedia | None:
@@ -54,12 +54,19 @@ class MemoryUploadCache:
         if len(self._kept) > self.max_items:
             self._kept.popitem(last=False)
 
+    async def forget(self, media_id: str) -> None:
+        """Keep *media_id* no longer: WeChat refuses it, or it was deleted."""
+        known = [key for key, media in self._kept.items() if media.media_id == media_id]
+        for key in known:
+            del self._kept[key]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS uploads (
-    key TEXT PRIMARY KEY, media_id TEXT, type TEXT, created_at REAL, expires_at REAL
-) WITHOUT ROWID
-"""
+
+_COLUMNS = (
+    "key TEXT PRIMARY KEY, media_id TEXT, type TEXT, created_at REAL, expires_at REAL"
+)
+
+# Seconds to wait for other processes; without the cache it goes on as well.
+_PATIENCE = 2.0
 
 
 @attrs.frozen
@@ -67,25 +74,35 @@ class FileUploadCache:
     """
     Remembers uploads in an SQLite file, for all processes of one host.
 
-    What has expired is deleted as new uploads come.
+    What has expired is deleted as new uploads come. A client passes over a cache
+    that fails; whoever calls it by themselves gets the error.
 
     Attributes:
-        path: The file; made where there is none. Not on a network disk.
+        path: The file; made for its owner alone where there is none. Not on a
+            network disk.
+
+    Raises:
+        OSError: The file is damaged, another program's, of a later version of this
+            library, or locked for seconds (BlockingIOError); or the disk fails.
     """
 
     path: str | os.PathLike[str]
 
     async def load(self, key: str) -> UploadedMedia | None:
-        return await anyio.to_thread.run_sync(self._load, key)
+        return await in_turn(self._load, key, patience=_PATIENCE)
 
     async def save(self, key: str, media: UploadedMedia) -> None:
-        await anyio.to_thread.run_sync(self._save, key, media)
+        await in_turn(self._save, key, media, patience=_PATIENCE)
+
+    async def forget(self, media_id: str) -> None:
+        """Keep *media_id* no longer: WeChat refuses it, or it was deleted."""
+        await in_turn(self._forget, media_id, patience=_PATIENCE)
 
     def _load(self, key: str) -> UploadedMedia | None:
         query = (
             "SELECT media_id, type, created_at, expires_at FROM uploads WHERE key = ?"
         )
-        with closing(self._connect()) as database:
+        with self._table().opened() as database:
             row = database.execute(query, (key,)).fetchone()
         if row is None:
             return None
@@ -102,18 +119,16 @@ class FileUploadCache:
             expires_at.timestamp(),
         )
         now = datetime.now(UTC).timestamp()
-        with closing(self._connect()) as database, database:
+        with self._table().opened() as database:
             database.execute("DELETE FROM uploads WHERE expires_at < ?", (now,))
             database.execute("REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)", row)
 
-    def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self.path, timeout=30.0)
-        try:
-            database.execute(_SCHEMA)
-        except BaseException:
-            database.close()
-            raise
-        return database
+    def _forget(self, media_id: str) -> None:
+        with self._table().opened() as database:
+            database.execute("DELETE FROM uploads WHERE media_id = ?", (media_id,))
+
+    def _table(self) -> Table:
+        return Table(os.fspath(self.path), "uploads", _COLUMNS)
 
 
 def _moment(seconds: float) -> datetime:

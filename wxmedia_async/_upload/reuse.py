@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeAlias
-from weakref import WeakValueDictionary
 
 import anyio
 import anyio.to_thread
 import attrs
 
+from .._errors import SourceChanged
+from .._foreign import Complaints, Raised, sealed
 from .._models import UploadedMedia, lives_long_enough
 from .._sources.plain_file import pread
 from .._sources.source import OpenSource
@@ -19,54 +22,166 @@ from .caches import UploadCache
 
 Update: TypeAlias = Callable[[bytes | bytearray], None]
 
+Send: TypeAlias = Callable[[], Awaitable[UploadedMedia]]
+
 # A thread costs more than hashing less than this.
 _BATCH = 1024 * 1024
+
+# Seconds that a cache has for a load or a save: it is to spare time.
+_PATIENCE = 5.0
+
+_HELPER = "the upload cache"
+
+
+@attrs.define(eq=False)
+class _Leader:
+    """The upload that others of the same bytes wait for, and what came of it."""
+
+    over: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+    sent: UploadedMedia | None = attrs.field(default=None, init=False)
+    cancelled: bool = attrs.field(default=False, init=False)
 
 
 @attrs.define(eq=False, repr=False)
 class Reuse:
     """
-    Gives the media_id of an earlier upload of the same bytes, type and account.
+    Gives the media_id of an earlier upload of the same bytes.
 
-    Of many equal sources at once, one is uploaded and the others wait for it.
+    The same bytes are the same media for one service, account and type; and for one
+    name, where people see it. Of many equal sources at once, one is uploaded and the
+    others wait for it.
+
+    Attributes:
+        cache: Keeps them. Whatever it raises is passed over.
+
+        service: The base URL: media_ids are worth nothing to another service.
+
+        account: Whose they are.
+
+        named: Whether people see a media's name, as in WeCom.
+
+        complaints: Told of a cache that fails.
     """
 
     _cache: UploadCache
+    _service: str
     _account: str
-    _locks: WeakValueDictionary[str, anyio.Lock] = attrs.field(
-        factory=WeakValueDictionary[str, anyio.Lock], init=False
-    )
+    _named: bool
+    _complaints: Complaints
+    _under_way: dict[str, _Leader] = attrs.field(factory=dict[str, _Leader], init=False)
 
     async def upload(
-        self,
-        source: OpenSource,
-        type: str,
-        send: Callable[[], Awaitable[UploadedMedia]],
+        self, source: OpenSource, type: str, filename: str, send: Send
     ) -> UploadedMedia:
-        """Return what is known of *source*, or have it sent and remember that."""
-        key = await self._key(source, type)
-        lock = self._locks.setdefault(key, anyio.Lock())
-        async with lock:
-            known = await self._cache.load(key)
-            if known is not None and lives_long_enough(known.expires_at):
-                return known
-            sent = await send()
-            await self._cache.save(key, sent)
-            return sent
+        """
+        Return what is known of *source*, or have it sent and remember that.
+
+        Waits for an equal upload that is under way as long as the caller's scopes
+        allow. If that is cancelled another takes its place; if it fails, nobody who
+        waited for it waits for another.
+
+        Args:
+            source: Can be read again.
+
+            type: WeChat's type of media.
+
+            filename: The name that WeChat sees.
+
+            send: Uploads it.
+        """
+        key = await self._key(source, type, filename)
+        while (leader := self._under_way.get(key)) is not None:
+            await leader.over.wait()
+            if leader.sent is not None:
+                return leader.sent
+            if not leader.cancelled:
+                return await send()
+        return await self._lead(key, partial(self._key, source, type, filename), send)
 
     def of_account(self, token: TokenLike) -> Reuse | None:
         """Share the cache with another account; None where it has no name."""
         if not isinstance(token, (AppToken, CorpToken)):
             return None
-        return Reuse(self._cache, account_of(token, None))
+        account = account_of(token, None)
+        return Reuse(self._cache, self._service, account, self._named, self._complaints)
 
-    async def _key(self, source: OpenSource, type: str) -> str:
-        digest = hashlib.sha256(f"{self._account}\0{type}\0".encode())
+    async def _lead(
+        self, key: str, hash_again: Callable[[], Awaitable[str]], send: Send
+    ) -> UploadedMedia:
+        leader = self._under_way[key] = _Leader()
+        try:
+            if known := await self._known(key):
+                leader.sent = known
+                return known
+            sent = await send()
+            # What is sent by now may be other bytes than those of the key.
+            if await self._is_still(key, hash_again):
+                leader.sent = sent
+                leader.over.set()
+                await self._remember(key, sent)
+            return sent
+        except anyio.get_cancelled_exc_class():
+            leader.cancelled = True
+            raise
+        finally:
+            del self._under_way[key]
+            leader.over.set()
+
+    async def _known(self, key: str) -> UploadedMedia | None:
+        known: UploadedMedia | None = None
+        try:
+            with anyio.move_on_after(_PATIENCE) as scope, sealed:
+                known = _worth_giving(await self._cache.load(key))
+        except Raised as failure:
+            self._complaints.note(_HELPER, failure)
+        if scope.cancelled_caught:
+            self._complaints.note(_HELPER, TimeoutError())
+        return known
+
+    async def _remember(self, key: str, media: UploadedMedia) -> None:
+        """Not even the deadline takes away what WeChat has made by now."""
+        try:
+            with anyio.move_on_after(_PATIENCE, shield=True) as scope, sealed:
+                await self._cache.save(key, media)
+        except Raised as failure:
+            self._complaints.note(_HELPER, failure)
+        if scope.cancelled_caught:
+            self._complaints.note(_HELPER, TimeoutError())
+
+    async def _is_still(
+        self, key: str, hash_again: Callable[[], Awaitable[str]]
+    ) -> bool:
+        try:
+            with anyio.move_on_after(_PATIENCE, shield=True):
+                return await hash_again() == key
+        except (Raised, SourceChanged, OSError):
+            pass
+        return False
+
+    async def _key(self, source: OpenSource, type: str, filename: str) -> str:
+        name = filename if self._named else None
+        # As JSON, or two lists of words could look alike.
+        scope = json.dumps([self._service, self._account, type, name])
+        digest = hashlib.sha256(scope.encode())
         if source.fileno is not None:
             await anyio.to_thread.run_sync(_hash_file, digest.update, source)
         else:
             await _hash_chunks(digest.update, source)
         return digest.hexdigest()
+
+
+def _worth_giving(known: object) -> UploadedMedia | None:
+    """
+    Return what a cache gave, if it will live for a while.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if known is None:
+        return None
+    if not isinstance(known, UploadedMedia):
+        raise TypeError("a cache gives UploadedMedia")
+    return known if lives_long_enough(known.expires_at) else None
 
 
 def account_of(token: TokenLike, account: str | None) -> str:
