@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -19,6 +19,8 @@ from .._sources.plain_file import pread
 from .._sources.source import OpenSource
 from .._tokens.providers import AppToken, CorpToken, TokenLike
 from .caches import UploadCache
+
+T = TypeVar("T")
 
 Update: TypeAlias = Callable[[bytes | bytearray], None]
 
@@ -128,25 +130,27 @@ class Reuse:
             leader.over.set()
 
     async def _known(self, key: str) -> UploadedMedia | None:
-        known: UploadedMedia | None = None
-        try:
-            with anyio.move_on_after(_PATIENCE) as scope, sealed:
-                known = _worth_giving(await self._cache.load(key))
-        except Raised as failure:
-            self._complaints.note(_HELPER, failure)
-        if scope.cancelled_caught:
-            self._complaints.note(_HELPER, TimeoutError())
-        return known
+        async def load() -> UploadedMedia | None:
+            return _worth_giving(await self._cache.load(key))
+
+        return await self._aided(load)
 
     async def _remember(self, key: str, media: UploadedMedia) -> None:
         """Not even the deadline takes away what WeChat has made by now."""
+        await self._aided(partial(self._cache.save, key, media), shield=True)
+
+    async def _aided(
+        self, call: Callable[[], Awaitable[T]], *, shield: bool = False
+    ) -> T | None:
+        """Return what the cache gives, or None where it fails or takes too long."""
         try:
-            with anyio.move_on_after(_PATIENCE, shield=True) as scope, sealed:
-                await self._cache.save(key, media)
+            with anyio.move_on_after(_PATIENCE, shield=shield), sealed:
+                return await call()
         except Raised as failure:
             self._complaints.note(_HELPER, failure)
-        if scope.cancelled_caught:
+        else:
             self._complaints.note(_HELPER, TimeoutError())
+        return None
 
     async def _is_still(
         self, key: str, hash_again: Callable[[], Awaitable[str]]
