@@ -24,7 +24,7 @@ from ._download.media_request import MediaRequest
 from ._download.stream import MediaStream, open_stream
 from ._events import EventCallback
 from ._files.target import Target
-from ._foreign import unsealed
+from ._foreign import Complaints, unsealed
 from ._models import (
     Adaptive,
     Destination,
@@ -181,7 +181,7 @@ class MediaClient:
         self._means = Means(
             file_io=file_io,
             open_sources=anyio.Semaphore(_OPEN_SOURCES, fast_acquire=True),
-            reuse=_reuse(upload_cache, token, account),
+            reuse=_reuse(upload_cache, urls[0], token, account, platform),
         )
         self._session = _with_token(session, token)
         self._is_child = False
@@ -643,9 +643,16 @@ def _own_http(
 
 
 def _reuse(
-    cache: UploadCache | None, token: TokenLike, account: str | None
+    cache: UploadCache | None,
+    service: str,
+    token: TokenLike,
+    account: str | None,
+    platform: Platform,
 ) -> Reuse | None:
-    return None if cache is None else Reuse(cache, account_of(token, account))
+    if cache is None:
+        return None
+    owner = account_of(token, account)
+    return Reuse(cache, service, owner, platform.wecom, Complaints())
 
 
 def _timeout(timeout: float | httpx.Timeout) -> httpx.Timeout:

@@ -45,7 +45,12 @@ Source: TypeAlias = (
     | AsyncBinaryFile
     | AsyncIterable[bytes]
 )
-"""Whatever can be uploaded; a str is a path."""
+"""
+Whatever can be uploaded; a str is a path.
+
+Where nothing is given for them, attributes ``size`` (bytes, of what has no position),
+``filename`` and ``replayable`` of a source are used.
+"""
 
 
 @runtime_checkable
@@ -264,6 +269,10 @@ class Upload:
 
         size: Length in bytes, for sources that cannot tell.
 
+        replayable: Whether an async iterable can be gone through again, and so be
+            sent again where a try fails. Without it, or an attribute of that name
+            that is True, one is read once. All else that can be read again is.
+
         key: Whatever the caller wants back in the outcome; a str or an int
             where a manifest is kept.
     """
@@ -273,6 +282,7 @@ class Upload:
     filename: str | None = attrs.field(default=None, kw_only=True)
     content_type: str | None = attrs.field(default=None, kw_only=True)
     size: int | None = attrs.field(default=None, kw_only=True)
+    replayable: bool = attrs.field(default=False, kw_only=True)
     key: object = attrs.field(default=None, kw_only=True)
 
 

@@ -34,7 +34,10 @@ def upload_jobs(
                 means,
                 asked.source,
                 _upload.UploadAs(
-                    asked.type or type, asked.filename, asked.content_type
+                    asked.type or type,
+                    asked.filename,
+                    asked.content_type,
+                    asked.replayable,
                 ),
                 size=asked.size,
                 reporter=reporter,

@@ -9,7 +9,6 @@ import attrs
 import httpx
 
 from .._errors import MediaError, Phase
-from .._foreign import Raised
 from .._progress import Reporter
 from .._session.speed import Speed
 from .._sources.source import OpenSource
@@ -27,29 +26,35 @@ class MultipartBody(httpx.AsyncByteStream):
     envelope: multipart.Envelope
     source: OpenSource
     reporter: Reporter
-    failure: MediaError | Raised | None = attrs.field(default=None, init=False)
     _begun: bool = attrs.field(default=False, init=False)
+    _earlier: MediaError | None = attrs.field(default=None, init=False)
 
     @property
     def replayable(self) -> bool:
         """Whether a transport may send it once more."""
         return self.source.replayable or not self._begun
 
-    def obstacle(self, _: MediaError) -> str | None:
+    def obstacle(self, failure: MediaError) -> str | None:
         """Tell why it must not be sent again, if so."""
-        if self.replayable:
-            return None
-        return "not tried again: the source cannot be read twice"
+        if self.source.failure is not None:
+            return "not tried again: the source could not be read again"
+        if not self.replayable:
+            return "not tried again: the source cannot be read twice"
+        self._earlier = failure
+        return None
 
     def begin(self) -> None:
         """Take note of another try."""
-        self.failure = None
         self.reporter.begin(self.source.size)
 
     def raise_failure(self) -> None:
-        """Raise what the source itself has failed with in this try, if it has."""
-        if self.failure is not None:
-            raise self.failure
+        """
+        Raise what the source itself has failed with, if it has.
+
+        Whoever wants to read a source again has a failure already, and that counts.
+        """
+        if self.source.failure is not None:
+            raise self._earlier or self.source.failure
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         self._begun = True
@@ -115,18 +120,11 @@ class _Pass(AsyncIterator[bytes]):
         self._account()
         if self._handed == self._size and not self._tail:
             raise StopAsyncIteration
-        chunk = await self._next()
+        chunk = await anext(self._chunks, b"")
         self._handed += len(chunk)
         wrapped = self._wrapped(chunk)
         self._last = time.monotonic(), len(chunk)
         return wrapped
-
-    async def _next(self) -> bytes:
-        try:
-            return await anext(self._chunks, b"")
-        except (MediaError, Raised) as error:
-            self._body.failure = error
-            raise
 
     def _wrapped(self, chunk: bytes) -> bytes:
         """Head and tail travel with the first and last bytes: fewer packets."""

@@ -24,8 +24,6 @@ from .._wire import filenames, kinds, multipart, replies
 from .body import FromFile, MultipartBody
 from .reuse import Reuse
 
-_UNKNOWN_TYPE = "application/octet-stream"
-
 
 @attrs.frozen(kw_only=True, eq=False)
 class Means:
@@ -54,6 +52,7 @@ class UploadAs:
     type: str
     filename: str | None = None
     content_type: str | None = None
+    replayable: bool = False
 
 
 async def upload(
@@ -70,12 +69,17 @@ async def upload(
 
     async def work(transfer: Transfer) -> UploadedMedia:
         async with open_source(
-            source, size=size, limit=limit.max_bytes, file_io=means.file_io
+            source,
+            size=size,
+            limit=limit.max_bytes,
+            file_io=means.file_io,
+            replayable=label.replayable,
         ) as opened:
             _check_size(opened.size, limit, wecom=session.platform.wecom)
-            body = MultipartBody(_envelope(opened, label, limit), opened, reporter)
+            name = _name(opened, label, limit)
+            body = MultipartBody(_envelope(opened, label, name), opened, reporter)
             sending = _Sending(session, transfer, body, _exchange(body, label, means))
-            uploaded = await _sent(means.reuse, sending, label.type)
+            uploaded = await _sent(means.reuse, sending, label.type, name)
             reporter.report(opened.size, opened.size)
             transfer.moved(opened.size)
             return uploaded
@@ -118,11 +122,13 @@ class _Sending:
         return replies.uploaded(answer, type=type, now=datetime.now(UTC))
 
 
-async def _sent(reuse: Reuse | None, sending: _Sending, type: str) -> UploadedMedia:
+async def _sent(
+    reuse: Reuse | None, sending: _Sending, type: str, name: str
+) -> UploadedMedia:
     source = sending.body.source
     if reuse is None or not source.replayable:
         return await sending.send()
-    return await reuse.upload(source, type, sending.send)
+    return await reuse.upload(source, type, name, sending.send)
 
 
 def _exchange(body: MultipartBody, label: UploadAs, means: Means) -> Exchange:
@@ -182,18 +188,20 @@ def _check_size(size: int, limit: Limit, *, wecom: bool) -> None:
     raise MediaRejected(f"{size} bytes, at least {limit.min_bytes} needed", code=code)
 
 
-def _envelope(opened: OpenSource, label: UploadAs, limit: Limit) -> multipart.Envelope:
-    name = filenames.upload_name(
-        label.filename or opened.filename,
+def _name(opened: OpenSource, label: UploadAs, limit: Limit) -> str:
+    return filenames.upload_name(
+        label.filename,
+        opened.filename,
         type=label.type,
         suffixes=limit.suffixes,
         first=opened.first,
     )
-    kind = kinds.kind_of(opened.first)
+
+
+def _envelope(opened: OpenSource, label: UploadAs, name: str) -> multipart.Envelope:
+    said = label.content_type
     return multipart.envelope(
         filename=name,
-        content_type=label.content_type
-        or opened.content_type
-        or (kind.content_type if kind else _UNKNOWN_TYPE),
+        content_type=said or kinds.content_type_of(opened.first, opened.content_type),
         boundary=secrets.token_hex(16),
     )
