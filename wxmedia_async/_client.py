@@ -301,6 +301,7 @@ class MediaClient:
         filename: str | None = None,
         content_type: str | None = None,
         size: int | None = None,
+        replayable: bool = False,
         progress: ProgressCallback | None = None,
         timeout: float | httpx.Timeout | _Unchanged = _UNCHANGED,
         deadline: float | _Unchanged | None = _UNCHANGED,
@@ -323,6 +324,10 @@ class MediaClient:
 
             size: Length in bytes, for an async iterable; without it, that is
                 spooled to a temporary file first.
+
+            replayable: Whether an async iterable with a *size* can be gone through
+                again, and so be sent again where a try fails. Without it, or an
+                attribute of that name that is True, it is tried once.
 
             progress: Called with a `Progress` as the bytes go.
 
@@ -347,7 +352,7 @@ class MediaClient:
                 _with_limits(self._session, timeout, deadline),
                 self._means,
                 source,
-                _upload.UploadAs(type, filename, content_type),
+                _upload.UploadAs(type, filename, content_type, replayable),
                 size=size,
                 reporter=Reporter(progress, source),
             )
