@@ -49,7 +49,9 @@ Source: TypeAlias = (
 Whatever can be uploaded; a str is a path.
 
 Where nothing is given for them, attributes ``size`` (bytes, of what has no position),
-``filename`` and ``replayable`` of a source are used.
+``filename`` and ``replayable`` of a source are used. An upload that ends while it
+waits for a pipe or a socket has taken nothing of it; what a file that is neither, and
+has no position, gives to a read that was given up is lost.
 """
 
 

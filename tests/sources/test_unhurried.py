@@ -131,10 +131,11 @@ async def test_what_the_file_read_ahead_is_sent(pipe: tuple[Any, Any]) -> None:
     mine.readline()
 
     # The writer keeps the pipe open, and writes no more.
-    async with opened(mine, size=67) as source:
-        chunks = source.chunks()
-        theirs.close()
-        content = [chunk async for chunk in chunks]
+    with anyio.fail_after(10):
+        async with opened(mine, size=67) as source:
+            chunks = source.chunks()
+            theirs.close()
+            content = [chunk async for chunk in chunks]
 
     assert b"".join(content) == b"x" * 64 + b"cat"
 

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from tests.fakes import JPEG, TOKEN, FakeWeChat, client_of, error
+from tests.sockets.server import Server, always, client_to, said
 from wxmedia_async import (
     OFFICIAL_ACCOUNT,
     WECOM,
@@ -402,7 +403,24 @@ def file(tmp_path: Path) -> tuple[Any, Callable[[], object]]:
     return path, change
 
 
-@pytest.mark.parametrize("make", [memory, open_file, file])
+def flow(_: Path) -> tuple[Any, Callable[[], object]]:
+    class Flow:
+        size = len(JPEG)
+        replayable = True
+        content = JPEG
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield self.content
+
+    source = Flow()
+
+    def change() -> None:
+        source.content = OTHER
+
+    return source, change
+
+
+@pytest.mark.parametrize("make", [memory, open_file, file, flow])
 async def test_bytes_that_change_are_not_remembered(
     service: FakeWeChat,
     tmp_path: Path,
@@ -417,6 +435,49 @@ async def test_bytes_that_change_are_not_remembered(
         second = await client.upload(JPEG)
 
     assert service.stored == {first.media_id: OTHER, second.media_id: JPEG}
+
+
+async def test_a_file_that_was_sent_by_its_descriptor_is_looked_at(
+    tmp_path: Path,
+) -> None:
+    """The same where the transport reads the file by itself, on a real socket."""
+    path, change = file(tmp_path)
+    cache = Meddling(change)
+    now = int(datetime.now(UTC).timestamp())
+    fresh = said(f'{{"type":"image","media_id":"m1","created_at":{now}}}')
+    with Server(always(fresh)) as server:
+        async with client_to(server, upload_cache=cache, account="a") as client:
+            await client.upload(path)
+            cache.happens = lambda: None
+            for _ in range(2):
+                await client.upload(JPEG)
+
+    assert [JPEG in request.body for request in server.requests] == [False, True]
+
+
+async def test_what_is_read_again_for_the_cache_is_read_once(
+    service: FakeWeChat,
+) -> None:
+    """It is hashed before it is sent and while it is sent, and not once more."""
+
+    class Counted:
+        size = len(JPEG)
+        replayable = True
+        readings = 0
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            self.readings += 1
+            yield JPEG
+
+    source = Counted()
+    async with client_of(
+        service, upload_cache=MemoryUploadCache(), account="a"
+    ) as client:
+        first = await client.upload(source)
+        again = await client.upload(source)
+
+    assert again == first
+    assert source.readings == 3
 
 
 async def test_what_cannot_be_read_twice_is_sent(
@@ -486,8 +547,9 @@ async def test_a_failed_leader_harms_nobody(service: FakeWeChat) -> None:
             await anyio.wait_all_tasks_blocked()
             assert len(service.requests) == 1
             service.gate.set()
-            while len(service.requests) < 4:
-                await anyio.wait_all_tasks_blocked()
+            with anyio.fail_after(10):
+                while len(service.requests) < 4:
+                    await anyio.wait_all_tasks_blocked()
             service.gate.set()
 
     assert service.in_flight == 0

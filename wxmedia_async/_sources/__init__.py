@@ -1,4 +1,4 @@
 """Whatever a user may upload, as a body that can be read again.
 
-Imports this machine's disk, and what is pure.
+Imports this machine's disk, the envelope for foreign code, and what is pure.
 """

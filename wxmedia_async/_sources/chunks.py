@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias, cast
 
@@ -41,14 +42,29 @@ class Label:
 
 
 @attrs.define(eq=False)
-class Failure:
-    """Why a source could not be read: the first that went wrong, or None."""
+class Record:
+    """
+    What is known of the readings of one source.
 
-    first: Exception | None = None
+    Attributes:
+        failure: The first that went wrong, or None.
+
+        watched: Whether readings are hashed.
+
+        sent: The SHA-256 of what the latest reading gave, if it is complete.
+    """
+
+    failure: Exception | None = None
+    watched: bool = False
+    sent: str | None = None
 
     def note(self, error: Exception) -> None:
         """Keep *error*, whatever those who carry it make of it."""
-        self.first = self.first or error
+        self.failure = self.failure or error
+
+    def watch(self) -> None:
+        """Hash what is read from now on."""
+        self.watched = True
 
 
 def unchanging() -> None:
@@ -68,7 +84,7 @@ class Rereadable:
     fileno: int | None = None
     offset: int = 0
     replayable: bool = True
-    _failure: Failure = attrs.field(factory=Failure, init=False)
+    record: Record = attrs.field(factory=Record, init=False)
 
     @property
     def filename(self) -> str | None:
@@ -83,18 +99,18 @@ class Rereadable:
     @property
     def failure(self) -> Exception | None:
         """What went wrong first while it was read, or None."""
-        return self._failure.first
+        return self.record.failure
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Read it from its beginning."""
-        return Pass(self.size, self._read, self._confirm, self._failure)
+        return Pass(self.size, self._read, self._confirm, self.record)
 
     def check(self) -> None:
         """Raise SourceChanged if it changed since it was opened."""
         try:
             self._look()
         except (SourceChanged, OSError) as error:
-            self._failure.note(error)
+            self.record.note(error)
             raise
 
 
@@ -106,13 +122,13 @@ class Pass(AsyncIterator[bytes]):
     would close one.
     """
 
-    def __init__(
-        self, size: int, read: Read, confirm: Confirm, failure: Failure
-    ) -> None:
+    def __init__(self, size: int, read: Read, confirm: Confirm, record: Record) -> None:
         self._size = size
         self._read = read
         self._confirm = confirm
-        self._failure = failure
+        self._record = record
+        self._digest = hashlib.sha256() if record.watched else None
+        record.sent = None
         self._done = 0
         self._ended = False
         self._data = b""
@@ -124,11 +140,17 @@ class Pass(AsyncIterator[bytes]):
         try:
             chunk = await self._chunk()
         except (Raised, SourceChanged, OSError) as error:
-            self._failure.note(error)
+            self._record.note(error)
             raise
+        self._watch(chunk)
         if not chunk:
             raise StopAsyncIteration
         return chunk
+
+    def _watch(self, chunk: bytes) -> None:
+        if self._digest is not None:
+            self._digest.update(chunk)
+            self._record.sent = self._digest.hexdigest() if self._ended else None
 
     async def _chunk(self) -> bytes:
         if self._handed == len(self._data):

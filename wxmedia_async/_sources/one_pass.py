@@ -12,7 +12,7 @@ from typing import Any, Self
 from .._errors import SourceChanged, TooLarge
 from .._foreign import Raised, sealed
 from .._local.disk import FileIO, disk_for
-from .chunks import FIRST, Failure, Label, Pass, Rereadable, as_bytes, clean_up
+from .chunks import FIRST, Label, Pass, Record, Rereadable, as_bytes, clean_up
 from .seekable import file_between
 
 _IN_MEMORY = 1024 * 1024
@@ -85,7 +85,7 @@ class OnePass:
         self._turn = _Turn(flow)
         self._peeked = False
         self._broken_off: list[_Turn] = []
-        self._failure = Failure()
+        self.record = Record()
         self.size = size
         self.filename = label.filename
         self.content_type = label.content_type
@@ -104,7 +104,7 @@ class OnePass:
     @property
     def failure(self) -> Exception | None:
         """What went wrong first while it was read, or None."""
-        return self._failure.first
+        return self.record.failure
 
     async def peek(self) -> None:
         """Learn the first bytes, and keep them for the first reading."""
@@ -121,7 +121,7 @@ class OnePass:
         self._peeked = False
         turn = self._turn
         read, confirm = partial(self._read, turn), partial(self._confirm, turn)
-        return Pass(self.size, read, confirm, self._failure)
+        return Pass(self.size, read, confirm, self.record)
 
     def _another_turn(self) -> _Turn:
         try:
@@ -129,7 +129,7 @@ class OnePass:
                 raise SourceChanged("this source cannot be read twice")
             turn = _Turn(self._flow)
         except (SourceChanged, Raised) as error:
-            self._failure.note(error)
+            self.record.note(error)
             raise
         self._broken_off.append(self._turn)
         return turn

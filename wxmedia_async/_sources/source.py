@@ -15,7 +15,7 @@ from .._errors import SourceChanged
 from .._foreign import sealed
 from .._local.disk import FileIO
 from .._wire.multipart import media_type
-from .chunks import Label
+from .chunks import Label, Record
 from .one_pass import open_one_pass, spool
 from .plain_file import base_name, open_path
 from .seekable import open_async_file, open_buffer, open_file, settled
@@ -36,6 +36,8 @@ class OpenSource(Protocol):
         first: Its first bytes, to tell the kind by.
 
         replayable: Whether `chunks()` may be called more than once.
+
+        record: What is known of its readings, and can be.
 
         failure: What went wrong first while it was read, or None: `Raised`, a
             SourceChanged, or an OSError of our own disk. It counts, whatever those
@@ -59,6 +61,8 @@ class OpenSource(Protocol):
     def replayable(self) -> bool: ...
     @property
     def failure(self) -> Exception | None: ...
+    @property
+    def record(self) -> Record: ...
     @property
     def fileno(self) -> int | None: ...
     @property

@@ -12,7 +12,6 @@ import anyio
 import anyio.to_thread
 import attrs
 
-from .._errors import SourceChanged
 from .._foreign import Complaints, Raised, sealed
 from .._models import UploadedMedia, lives_long_enough
 from .._sources.plain_file import pread
@@ -91,14 +90,16 @@ class Reuse:
 
             send: Uploads it.
         """
-        key = await self._key(source, type, filename)
+        content = await _hashed(source)
+        key = self._key(content, type, filename)
         while (leader := self._under_way.get(key)) is not None:
             await leader.over.wait()
             if leader.sent is not None:
                 return leader.sent
             if not leader.cancelled:
                 return await send()
-        return await self._lead(key, partial(self._key, source, type, filename), send)
+        source.record.watch()
+        return await self._lead(key, partial(_was_sent, source, content), send)
 
     def of_account(self, token: TokenLike) -> Reuse | None:
         """Share the cache with another account; None where it has no name."""
@@ -108,7 +109,7 @@ class Reuse:
         return Reuse(self._cache, self._service, account, self._named, self._complaints)
 
     async def _lead(
-        self, key: str, hash_again: Callable[[], Awaitable[str]], send: Send
+        self, key: str, was_sent: Callable[[], Awaitable[bool]], send: Send
     ) -> UploadedMedia:
         leader = self._under_way[key] = _Leader()
         try:
@@ -116,8 +117,7 @@ class Reuse:
                 leader.sent = known
                 return known
             sent = await send()
-            # What is sent by now may be other bytes than those of the key.
-            if await self._is_still(key, hash_again):
+            if await was_sent():
                 leader.sent = sent
                 leader.over.set()
                 await self._remember(key, sent)
@@ -152,26 +152,11 @@ class Reuse:
             self._complaints.note(_HELPER, TimeoutError())
         return None
 
-    async def _is_still(
-        self, key: str, hash_again: Callable[[], Awaitable[str]]
-    ) -> bool:
-        try:
-            with anyio.move_on_after(_PATIENCE, shield=True):
-                return await hash_again() == key
-        except (Raised, SourceChanged, OSError):
-            pass
-        return False
-
-    async def _key(self, source: OpenSource, type: str, filename: str) -> str:
+    def _key(self, content: str, type: str, filename: str) -> str:
         name = filename if self._named else None
         # As JSON, or two lists of words could look alike.
-        scope = json.dumps([self._service, self._account, type, name])
-        digest = hashlib.sha256(scope.encode())
-        if source.fileno is not None:
-            await anyio.to_thread.run_sync(_hash_file, digest.update, source)
-        else:
-            await _hash_chunks(digest.update, source)
-        return digest.hexdigest()
+        words = json.dumps([self._service, self._account, type, name, content])
+        return hashlib.sha256(words.encode()).hexdigest()
 
 
 def _worth_giving(known: object) -> UploadedMedia | None:
@@ -197,6 +182,30 @@ def account_of(token: TokenLike, account: str | None) -> str:
     if isinstance(token, CorpToken):
         return token.corpid
     raise ValueError("an upload cache needs account= where the token names none")
+
+
+async def _hashed(source: OpenSource) -> str:
+    digest = hashlib.sha256()
+    if source.fileno is not None:
+        await anyio.to_thread.run_sync(_hash_file, digest.update, source)
+    else:
+        await _hash_chunks(digest.update, source)
+    return digest.hexdigest()
+
+
+async def _was_sent(source: OpenSource, content: str) -> bool:
+    """Tell whether the bytes that were sent are those that were hashed before."""
+    if source.record.sent is not None:
+        return source.record.sent == content
+    if source.fileno is None:
+        return False
+    # The transport has read the file by itself.
+    try:
+        with anyio.move_on_after(_PATIENCE, shield=True):
+            return await _hashed(source) == content
+    except OSError:
+        pass
+    return False
 
 
 def _hash_file(update: Update, source: OpenSource) -> None:
