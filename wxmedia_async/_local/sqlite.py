@@ -10,15 +10,18 @@ from __future__ import annotations
 import errno
 import math
 import os
-import sqlite3
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
-from typing import TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
 import attrs
+
+# Most programs need no file, and would load this for nothing.
+if TYPE_CHECKING:
+    import sqlite3
 
 # Between two looks at what another process holds, in seconds.
 _PAUSE = 0.02
@@ -26,16 +29,6 @@ _PAUSE = 0.02
 # "wxma": whose file it is. Version 0.1.0 wrote neither this nor a version.
 _APPLICATION = 0x77786D61
 _VERSION = 1
-
-_ERRNO = {
-    sqlite3.SQLITE_BUSY: errno.EAGAIN,
-    sqlite3.SQLITE_LOCKED: errno.EAGAIN,
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_NOMEM: errno.ENOMEM,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-    sqlite3.SQLITE_PERM: errno.EACCES,
-    sqlite3.SQLITE_AUTH: errno.EACCES,
-}
 
 # POSIX takes all of a process's locks on a file away when any of its descriptors
 # of that file is closed. So nobody here opens a file that is just being made.
@@ -112,6 +105,8 @@ def connect(path: str) -> sqlite3.Connection:
 
         sqlite3.Error: It could not be opened; see `told`.
     """
+    import sqlite3
+
     with _MAKING:
         _make_private(path)
     # Each call may run in another thread; never two at a time.
@@ -123,12 +118,28 @@ def connect(path: str) -> sqlite3.Connection:
 @contextmanager
 def told(path: str) -> Generator[None]:
     """Turn SQLite's errors into the OSErrors that they are, naming the file."""
+    import sqlite3
+
     try:
         yield
     except sqlite3.Error as error:
-        # Where SQLite says more than one number tells, the lowest byte is the kind.
-        kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        raise OSError(_ERRNO.get(kind, errno.EIO), str(error), path) from None
+        raise OSError(_errno_of(error), str(error), path) from None
+
+
+def _errno_of(error: sqlite3.Error) -> int:
+    import sqlite3
+
+    # Where SQLite says more than one number tells, the lowest byte is the kind.
+    kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    return {
+        sqlite3.SQLITE_BUSY: errno.EAGAIN,
+        sqlite3.SQLITE_LOCKED: errno.EAGAIN,
+        sqlite3.SQLITE_FULL: errno.ENOSPC,
+        sqlite3.SQLITE_NOMEM: errno.ENOMEM,
+        sqlite3.SQLITE_READONLY: errno.EROFS,
+        sqlite3.SQLITE_PERM: errno.EACCES,
+        sqlite3.SQLITE_AUTH: errno.EACCES,
+    }.get(kind, errno.EIO)
 
 
 def _make_private(path: str) -> None:
