@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import anyio
 import pytest
@@ -218,10 +219,7 @@ async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
             with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 other.execute("DELETE FROM tokens")
-                modes = {
-                    path.name: stat.S_IMODE(path.stat().st_mode)
-                    for path in tmp_path.iterdir()
-                }
+                modes = {path.name: _mode(path) for path in tmp_path.iterdir()}
     finally:
         os.umask(before)
 
@@ -230,6 +228,10 @@ async def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
         "tokens.sqlite-journal": 0o600,
         "tokens.sqlite-key.lock": 0o600,
     }
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 async def test_a_file_that_another_writes(tmp_path: Path) -> None:
@@ -256,10 +258,10 @@ async def test_another_file_is_no_store(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"\xff\xd8\xff" * 1000)
 
-    with pytest.raises(sqlite3.DatabaseError) as refused:
+    with pytest.raises(OSError, match="not a database") as refused:
         await _use(FileTokenStore(tmp_path / "cat.jpg"))
 
-    assert refused.value.__notes__ == [f"the file is {path}"]
+    assert refused.value.filename == str(path)
     assert path.read_bytes() == b"\xff\xd8\xff" * 1000
 
 
@@ -269,35 +271,76 @@ async def test_a_folder_that_is_missing(tmp_path: Path) -> None:
         await FileTokenStore(tmp_path / "no" / "tokens").load("key")
 
 
-async def test_a_folder_that_may_not_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("link", [None, PermissionError()])
+async def test_a_disk_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: PermissionError | None
 ) -> None:
-    """Where no link can be made the error comes out, and no draft stays."""
+    """Where links are refused, or Python has none, the store works, and privately."""
+    if link is None:
+        monkeypatch.delattr(os, "link")
+    else:
+        monkeypatch.setattr(os, "link", Mock(side_effect=link))
+    store = FileTokenStore(tmp_path / "tokens.sqlite")
 
-    def refuse(*_: object) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(os, "link", refuse)
-
-    with pytest.raises(PermissionError):
-        await FileTokenStore(tmp_path / "tokens").load("key")
-
-    assert list(tmp_path.iterdir()) == []
-
-
-async def test_another_was_first_to_make_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of two that make the file one wins, and both use it."""
-    store = FileTokenStore(tmp_path / "tokens")
-    await store.save("key", token("there"))
-    monkeypatch.setattr(os.path, "exists", lambda _: False)
-
+    await _use(store)
     loaded = await store.load("key")
 
     assert loaded is not None
-    assert loaded.value == "there"
-    assert len(list(tmp_path.iterdir())) == 1
+    assert {_mode(path) for path in tmp_path.iterdir()} == {0o600}
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+async def test_files_are_private_from_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file is for all to read at any moment, whatever the umask."""
+    real, asked = os.open, list[int]()
+
+    def opened(path: str, flags: int, mode: int = 0o777) -> int:
+        asked.append(mode)
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", opened)
+    before = os.umask(0)
+    try:
+        await _use(FileTokenStore(tmp_path / "tokens.sqlite"))
+    finally:
+        os.umask(before)
+
+    assert asked == [0o600, 0o600]
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten"])
+async def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
+    """A file that was damaged is an OSError that names it, also while saving."""
+    path = tmp_path / "tokens.sqlite"
+    store = FileTokenStore(path)
+    await store.save("key", token())
+    content = path.read_bytes()
+    half = len(content) // 2
+    path.write_bytes(
+        content[:half] + (b"" if damage == "cut" else b"\xff" * (len(content) - half))
+    )
+
+    with pytest.raises(OSError) as loading:  # noqa: PT011
+        await store.load("key")
+    with pytest.raises(OSError) as saving:  # noqa: PT011
+        await store.save("key", token())
+
+    assert {loading.value.filename, saving.value.filename} == {str(path)}
+
+
+@pytest.mark.parametrize(
+    "row", ["x'54', 5.0", "'T', 'soon'", "'T', 1e300", "NULL, NULL"]
+)
+async def test_a_row_that_is_no_token(tmp_path: Path, row: str) -> None:
+    """What cannot be read is no token, so another one is fetched."""
+    store = FileTokenStore(tmp_path / "tokens.sqlite")
+    await store.save("other", token())
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as database:
+        database.execute(f"INSERT INTO tokens VALUES ('key', {row})")
+
+    assert await store.load("key") is None
 
 
 async def test_a_redis_token_ends_in_the_server_too(redis: Any) -> None:
@@ -364,7 +407,7 @@ async def test_a_lock_that_cannot_be_given_back(
         async def do_release(self, expected_token: bytes) -> None:
             await anyio.sleep_forever()
 
-    monkeypatch.setattr(_redis, "_FAREWELL", 0.01)
+    monkeypatch.setattr(_redis, "FAREWELL", 0.01)
     store = RedisTokenStore(Stalled())  # type: ignore[arg-type]
 
     with anyio.fail_after(5):

@@ -1,11 +1,16 @@
-"""A token, and a pace, that the processes of many hosts share in a Redis server."""
+"""A token that the processes of many hosts share in a Redis server."""
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Generator
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from datetime import UTC, datetime
 from typing import Any, Protocol, cast
 
@@ -13,13 +18,13 @@ import anyio
 import attrs
 from attrs.validators import gt
 
-from .._models import AccessToken, Rate
+from .._models import AccessToken
 
 # Between two looks at a lock that others hold, in seconds.
 _PATIENCE = 0.02
 
 # What giving a lock back may take, in seconds. It ends by itself if it must.
-_FAREWELL = 5.0
+FAREWELL = 5.0
 
 
 class RedisLock(Protocol):
@@ -39,8 +44,6 @@ class Redis(Protocol):
 
     def lock(self, name: str, timeout: float, sleep: float, /) -> RedisLock: ...
 
-    def register_script(self, script: str, /) -> Callable[..., Awaitable[object]]: ...
-
 
 @attrs.frozen
 class RedisTokenStore:
@@ -57,7 +60,11 @@ class RedisTokenStore:
             that takes longer may be done twice.
 
     Raises:
-        redis.exceptions.RedisError: The server does not answer, or refuses.
+        ConnectionError: The server cannot be reached, or lets nobody in.
+
+        TimeoutError: It does not answer in time.
+
+        OSError: It refuses, being full for example.
     """
 
     _redis: Redis = attrs.field(repr=False)
@@ -66,7 +73,8 @@ class RedisTokenStore:
 
     async def load(self, key: str) -> AccessToken | None:
         """Return the token that was saved last, unless it has expired."""
-        found = await self._redis.get(self._name(key))
+        with told():
+            found = await self._redis.get(self._name(key))
         return None if found is None else _parsed(cast("str | bytes", found))
 
     async def save(self, key: str, token: AccessToken) -> None:
@@ -74,7 +82,8 @@ class RedisTokenStore:
         ends = token.expires_at.timestamp()
         left = ends - datetime.now(UTC).timestamp()
         facts = json.dumps({"value": token.value, "expires_at": ends})
-        await self._redis.set(self._name(key), facts, px=max(int(left * 1000), 1))
+        with told():
+            await self._redis.set(self._name(key), facts, px=max(int(left * 1000), 1))
 
     def lock(self, key: str) -> AbstractAsyncContextManager[None]:
         """Keep all others out, for `lock_ttl` at most."""
@@ -96,19 +105,15 @@ def _parsed(found: str | bytes) -> AccessToken | None:
 
 @asynccontextmanager
 async def _held(redis: Redis, name: str, ttl: float) -> AsyncGenerator[None]:
-    from redis.exceptions import LockNotOwnedError
-
     lock, token = _lock(redis, name, ttl), secrets.token_hex(16).encode()
     try:
-        await lock.acquire(token=token)
+        with told():
+            await lock.acquire(token=token)
         yield
     finally:
         # Also when acquiring was cancelled: the server may have granted it. And
-        # it may have ended by itself by now.
-        with (
-            anyio.move_on_after(_FAREWELL, shield=True),
-            suppress(LockNotOwnedError),
-        ):
+        # it may have ended by itself by now, as it will if this fails.
+        with anyio.move_on_after(FAREWELL, shield=True), suppress(OSError), told():
             await lock.do_release(token)
 
 
@@ -116,50 +121,27 @@ def _lock(redis: Any, name: str, ttl: float) -> RedisLock:
     return cast("RedisLock", redis.lock(name, timeout=ttl, sleep=_PATIENCE))
 
 
-# The next start is given in one step of the server, by the server's clock, so
-# that callers on all machines start in one order. In microseconds.
-_NEXT_START = """
-local now = redis.call('TIME')
-now = now[1] * 1000000 + now[2]
-local calls, per = tonumber(ARGV[1]), tonumber(ARGV[2])
-local start = now
-if redis.call('LLEN', KEYS[1]) >= calls then
-    redis.call('LTRIM', KEYS[1], -calls, -1)
-    start = math.max(now, tonumber(redis.call('LPOP', KEYS[1])) + per)
-end
-redis.call('RPUSH', KEYS[1], string.format('%.0f', start))
-redis.call('PEXPIRE', KEYS[1], math.ceil((start - now + per) / 1000) + 1000)
-return start - now
-"""
+@contextmanager
+def told() -> Generator[None]:
+    """Turn redis-py's errors into the OSErrors that they are."""
+    from redis import exceptions as theirs
+
+    try:
+        yield
+    except (theirs.RedisError, theirs.RedisClusterException) as error:
+        # Not from it: its frames hold what was to be stored.
+        raise _os_error(error) from None
 
 
-class RedisRateLimiter:
-    """
-    One pace for all processes that use the same key; asyncio only.
+def _os_error(error: Exception) -> OSError:
+    from redis import exceptions as theirs
 
-    Never more than so many starts in any window of time, by the server's clock;
-    whom its answer reaches late starts late. A caller that is cancelled while it
-    waits gives its start up, and harms nobody.
-
-    Args:
-        redis: A client of redis-py, which stays yours.
-
-        rate: How many calls may start within some time.
-
-        key: What the processes have in common.
-    """
-
-    def __init__(self, redis: Redis, rate: Rate, *, key: str = "wxmedia:rate") -> None:
-        self._next_start = redis.register_script(_NEXT_START)
-        self._key = key
-        self._rate = rate
-
-    def __repr__(self) -> str:
-        return f"RedisRateLimiter({self._rate}, key={self._key!r})"
-
-    async def acquire(self) -> None:
-        """Return when one more call may start."""
-        per = round(self._rate.per * 1_000_000)
-        wait = await self._next_start(keys=[self._key], args=[self._rate.calls, per])
-        if (microseconds := cast("int", wait)) > 0:
-            await anyio.sleep(microseconds / 1_000_000)
+    if isinstance(error, theirs.TimeoutError):
+        return TimeoutError(f"Redis: {error}")
+    if isinstance(error, theirs.ConnectionError):
+        return ConnectionError(f"Redis: {error}")
+    name = type(error).__name__
+    if isinstance(error, theirs.ResponseError):
+        # But for its first word an answer may quote the command, and so a token.
+        return OSError(f"Redis: {name} {str(error).partition(' ')[0]}")
+    return OSError(f"Redis: {name}")
