@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import anyio
+import attrs
 import pytest
+from anyio.abc import TaskGroup
 
 from wxmedia_async import Rate, RateLimiter
 from wxmedia_async._session.rate import LocalRateLimiter, limiter_for
@@ -18,6 +23,29 @@ class Clock:
     async def sleep_until(self, moment: float) -> None:
         await anyio.lowlevel.checkpoint()
         self.now = max(self.now, moment)
+
+
+class StandingClock(Clock):
+    """A time that passes only where it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch)
+        self._sleepers: dict[anyio.Event, float] = {}
+
+    async def sleep_until(self, moment: float) -> None:
+        waked = anyio.Event()
+        self._sleepers[waked] = moment
+        try:
+            await waked.wait()
+        finally:
+            self._sleepers.pop(waked, None)
+
+    async def pass_to(self, moment: float) -> None:
+        self.now = 1000.0 + moment
+        for waked, due in list(self._sleepers.items()):
+            if due <= self.now:
+                waked.set()
+        await anyio.wait_all_tasks_blocked()
 
 
 @pytest.fixture
@@ -64,38 +92,85 @@ async def test_idle_time_saves_nothing(clock: Clock) -> None:
     assert moments == [1000, 1000, 1010]
 
 
-async def test_callers_start_in_their_order(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each caller is given its moment when it comes, so who comes first is first."""
-    limiter = LocalRateLimiter(Rate(1, per=10.0))
-    moments: list[float] = []
+@attrs.define(eq=False)
+class Line:
+    """Callers of a limiter, each of whom can be cancelled, and a clock to move on."""
 
-    async def sleep_until(moment: float) -> None:
-        moments.append(moment - 1000.0)
-        await anyio.sleep_forever()
+    limiter: RateLimiter
+    clock: StandingClock
+    group: TaskGroup
+    started: list[tuple[str, float]] = attrs.Factory(list)
+    scopes: dict[str, anyio.CancelScope] = attrs.Factory(dict)
 
-    monkeypatch.setattr(anyio, "sleep_until", sleep_until)
-    async with anyio.create_task_group() as callers:
-        for _ in range(4):
-            callers.start_soon(limiter.acquire)
+    async def join(self, names: str) -> None:
+        for name in names:
+            self.group.start_soon(self._call, name)
             await anyio.wait_all_tasks_blocked()
-        callers.cancel_scope.cancel()
 
-    assert moments == [10, 20, 30]
+    async def leave(self, name: str) -> None:
+        self.scopes[name].cancel()
+        await anyio.wait_all_tasks_blocked()
+
+    async def pass_to(self, moment: float) -> None:
+        await self.clock.pass_to(moment)
+
+    async def _call(self, name: str) -> None:
+        with anyio.CancelScope() as self.scopes[name]:
+            await self.limiter.acquire()
+            self.started.append((name, self.clock.now - 1000.0))
 
 
-async def test_cancelled_caller_harms_nobody(clock: Clock) -> None:
-    """A caller that gives up leaves its moment unused, and no more."""
-    limiter = LocalRateLimiter(Rate(1, per=10.0))
-    await limiter.acquire()
+@asynccontextmanager
+async def a_line(rate: Rate, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
+    """A line whose clock stands still, until it is told to go on."""
+    clock = StandingClock(monkeypatch)
+    async with anyio.create_task_group() as group:
+        yield Line(LocalRateLimiter(rate), clock, group)
+        group.cancel_scope.cancel()
 
-    with anyio.CancelScope() as scope:
-        scope.cancel()
-        await limiter.acquire()
-    moments = await starts(limiter, clock, 1)
 
-    assert moments == [20]
+async def test_callers_start_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes first is first."""
+    async with a_line(Rate(1, per=10.0), monkeypatch) as line:
+        await line.join("ABCD")
+        for moment in (10, 20, 30):
+            await line.pass_to(moment)
+
+        assert line.started == [("A", 0), ("B", 10), ("C", 20), ("D", 30)]
+
+
+@pytest.mark.parametrize("leaving", ["B", "C", "D", "BC", "DB", "BCD"])
+async def test_a_cancelled_caller_gives_its_moment_back(
+    monkeypatch: pytest.MonkeyPatch, leaving: str
+) -> None:
+    """Those behind it move up, in their order, and no window sees more starts."""
+    async with a_line(Rate(1, per=10.0), monkeypatch) as line:
+        await line.join("ABCDE")
+        await line.pass_to(4)
+        for name in leaving:
+            await line.leave(name)
+        await line.join("F")
+        for moment in (10, 20, 30, 40, 50):
+            await line.pass_to(moment)
+
+        rest = [name for name in "BCDEF" if name not in leaving]
+        moments = [10.0 * (place + 1) for place in range(len(rest))]
+        assert line.started == [("A", 0.0), *zip(rest, moments, strict=True)]
+
+
+async def test_a_late_start_counts_from_when_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the event loop was busy, the next one starts later as well."""
+    async with a_line(Rate(1, per=10.0), monkeypatch) as line:
+        await line.join("ABC")
+        await line.pass_to(17)
+        await line.pass_to(20)
+        early = list(line.started)
+        await line.pass_to(27)
+
+        assert early == [("A", 0), ("B", 17)]
+        assert line.started[2:] == [("C", 27)]
 
 
 def test_plain_rate_becomes_a_limiter() -> None:

@@ -13,26 +13,28 @@ class LocalRateLimiter:
     """
     Never more than so many starts in any window of time, in this process.
 
-    Each caller is given its moment when it comes, in one step that nothing can
-    interrupt, so callers start in their order.
+    Callers wait in a line, and only the first of them for a moment. So one that is
+    cancelled takes nothing along, and those behind it move up.
     """
 
     _rate: Rate
-    _starts: deque[float] = attrs.field(factory=deque[float], init=False)
+    _starts: deque[float] = attrs.field(init=False)
+    _line: anyio.Lock = attrs.field(
+        factory=lambda: anyio.Lock(fast_acquire=True), init=False
+    )
+
+    def __attrs_post_init__(self) -> None:
+        self._starts = deque(maxlen=self._rate.calls)
 
     async def acquire(self) -> None:
-        now = anyio.current_time()
-        start = self._next_start(now)
-        if start > now:
-            await anyio.sleep_until(start)
+        async with self._line:
+            if len(self._starts) == self._rate.calls:
+                await self._end_of(self._starts[0] + self._rate.per)
+            self._starts.append(anyio.current_time())
 
-    def _next_start(self, now: float) -> float:
-        if len(self._starts) < self._rate.calls:
-            start = now
-        else:
-            start = max(now, self._starts.popleft() + self._rate.per)
-        self._starts.append(start)
-        return start
+    async def _end_of(self, moment: float) -> None:
+        if moment > anyio.current_time():
+            await anyio.sleep_until(moment)
 
 
 def limiter_for(rate: Rate | RateLimiter | None) -> RateLimiter | None:
