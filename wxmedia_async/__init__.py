@@ -54,6 +54,7 @@ from ._tokens.cloudbase import CloudbaseToken
 from ._tokens.providers import (
     AppToken,
     CorpToken,
+    QueryTokenProvider,
     StaticToken,
     TokenProvider,
     TokenStore,
@@ -95,6 +96,7 @@ __all__ = [
     "Phase",
     "Platform",
     "Progress",
+    "QueryTokenProvider",
     "QuotaExceeded",
     "Rate",
     "RateLimited",

@@ -418,7 +418,7 @@ async def test_a_store_without_a_good_token(stored: AccessToken | None) -> None:
 def _sharing(store: MemoryStore, endpoint: Endpoint) -> tuple[BoundToken, Clock]:
     """One of many processes, with a clock of its own."""
     credential, clock = AppToken("app", "secret", store=store), Clock()
-    credential.cache._clock = clock
+    credential.caches.of("here")._clock = clock
     return BoundToken(credential, endpoint, "here"), clock
 
 
@@ -561,7 +561,7 @@ async def test_fault_34_no_secret_in_any_repr() -> None:
             StaticToken("SECRET"),
             named("SECRET"),
             bound,
-            credential.cache,
+            credential.caches.of("here"),
             *endpoint.calls,
         ]
     )

@@ -1,46 +1,98 @@
-"""A provider as the session uses it: in its envelope, and looked at."""
+"""Tokens as the session takes them: what users plug in is sealed, and looked at."""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 import attrs
 
 from .._foreign import sealed
-from .bound import BoundToken, FunctionToken
-from .providers import StaticToken, TokenProvider
+from .account import Identity, identity_of
+from .bound import BoundToken
+from .cloudbase import CloudbaseToken
+from .providers import QueryTokenProvider, StaticToken, TokenProvider, is_token
 
-_OURS = (BoundToken, FunctionToken, StaticToken)
+_PARAMETER = "access_token"
+
+# Their failures are ours, and what they give is known to be a token.
+_OURS = (BoundToken, StaticToken, CloudbaseToken)
 
 
 @attrs.frozen
 class CheckedToken:
-    """A provider whose tokens are what they should be."""
+    """
+    Where the session has its tokens from.
+
+    Attributes:
+        provider: What `bind` gave.
+
+        get: Gives a token that is believed to be good.
+
+        renew: Gives the token to use instead of a refused one; that very one
+            where nothing can be done.
+
+        parameter: The name of the token in a query.
+
+        account: Whose it is.
+    """
 
     provider: TokenProvider
-    parameter: str = "access_token"
-
-    async def get(self) -> str:
-        if isinstance(self.provider, _OURS):
-            return _checked(await self.provider.get())
-        with sealed:
-            token = await self.provider.get()
-        return _checked(token)
-
-    async def renew(self, rejected: str) -> str:
-        if isinstance(self.provider, _OURS):
-            return _checked(await self.provider.renew(rejected))
-        with sealed:
-            token = await self.provider.renew(rejected)
-        return _checked(token)
-
-
-def _checked(token: object) -> str:
-    if not isinstance(token, str) or not token:
-        raise TypeError("a token is a str that is not empty")
-    return token
+    get: Callable[[], Awaitable[str]] = attrs.field(repr=False)
+    renew: Callable[[str], Awaitable[str]] = attrs.field(repr=False)
+    parameter: str
+    account: Identity
 
 
 def checked(provider: TokenProvider | None) -> CheckedToken | None:
-    """Put *provider* into its envelope."""
+    """
+    Wrap what `bind` gave.
+
+    Both of its methods raise `Raised` for whatever a provider of the user's, or a
+    token function, has raised, and TypeError for what is no token.
+
+    Raises:
+        TypeError: It has a `parameter` that is no text.
+    """
     if provider is None:
         return None
-    return CheckedToken(provider, getattr(provider, "parameter", "access_token"))
+    inner = provider if type(provider) in _OURS else _Foreign(provider)
+    return CheckedToken(
+        provider,
+        inner.get,
+        inner.renew,
+        _parameter_of(provider),
+        identity_of(provider),
+    )
+
+
+@attrs.frozen
+class _Foreign:
+    """A provider of the user's, who may raise and return anything."""
+
+    _provider: TokenProvider
+
+    async def get(self) -> str:
+        with sealed:
+            token = await self._provider.get()
+        return _looked_at(token)
+
+    async def renew(self, rejected: str) -> str:
+        with sealed:
+            token = await self._provider.renew(rejected)
+        return _looked_at(token)
+
+
+def _looked_at(token: object) -> str:
+    if is_token(token):
+        return token
+    if isinstance(token, str):
+        raise TypeError("a token provider gave a str that is empty or unprintable")
+    raise TypeError(f"a token provider must give a str, not {type(token).__name__}")
+
+
+def _parameter_of(provider: TokenProvider) -> str:
+    if not isinstance(provider, QueryTokenProvider):
+        return _PARAMETER
+    if not is_token(provider.parameter):
+        raise TypeError("the parameter of a token provider is a str, and not empty")
+    return provider.parameter

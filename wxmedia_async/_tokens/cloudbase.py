@@ -1,9 +1,13 @@
+"""The token that Cloud Hosting puts into its containers."""
+
 from __future__ import annotations
 
 import os
 
 import anyio
 import attrs
+
+from .providers import is_token
 
 PATH = "/.tencentcloudbase/wx/cloudbase_access_token"
 """Where Cloud Hosting puts the token of a container."""
@@ -20,6 +24,9 @@ class CloudbaseToken:
 
     Attributes:
         path: The file.
+
+    Raises:
+        OSError: The file cannot be read, or holds no token.
     """
 
     path: str | os.PathLike[str] = PATH
@@ -29,7 +36,11 @@ class CloudbaseToken:
     """The name of the query parameter, which is not the usual one."""
 
     async def get(self) -> str:
-        return (await anyio.Path(self.path).read_text()).strip()
+        content = await anyio.Path(self.path).read_bytes()
+        token = content.decode("ascii", "replace").strip()
+        if not token.isascii() or not is_token(token):
+            raise OSError(f"{os.fspath(self.path)} holds no token")
+        return token
 
     async def renew(self, rejected: str) -> str:
         return await self.get()

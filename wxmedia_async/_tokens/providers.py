@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import attrs
 
 from .._models import AccessToken
-from .cache import TokenCache
+from .._wire.lenient import plain_text
+from .cache import Caches
 
 
 @runtime_checkable
@@ -30,8 +31,22 @@ class TokenProvider(Protocol):
         ...
 
 
+@runtime_checkable
+class QueryTokenProvider(TokenProvider, Protocol):
+    """A provider of tokens that go by another name in the query of a request."""
+
+    @property
+    def parameter(self) -> str:
+        """That name; without this it is ``access_token``. Asked for once."""
+        ...
+
+
 class TokenStore(Protocol):
-    """Shares a token among processes. A key is a hash and holds no secret."""
+    """
+    Shares a token among processes. A key is a hash and holds no secret.
+
+    A store that fails is passed over: the token is fetched, and used, without.
+    """
 
     async def load(self, key: str) -> AccessToken | None:
         """Return the token that was saved last, also when it has expired."""
@@ -46,16 +61,28 @@ class TokenStore(Protocol):
         ...
 
 
-def _not_empty(_: object, __: object, value: str) -> None:
-    if not value:
-        raise ValueError("a token must not be empty")
+def is_token(value: object) -> TypeGuard[str]:
+    """Tell whether *value* can be sent as a token: a printable str, not empty."""
+    text = plain_text(value)
+    return text is not None and not text.isspace()
+
+
+def _is_text(_: object, field: attrs.Attribute[str], value: str) -> None:
+    if not isinstance(value, str):
+        # attrs' own words would show it.
+        raise TypeError(f"{field.name} is a str, not {type(value).__name__}")
+
+
+def _can_be_sent(_: object, __: object, value: str) -> None:
+    if not is_token(value):
+        raise ValueError("a token must not be empty, and must be printable")
 
 
 @attrs.frozen
 class StaticToken:
     """A token that never changes. When it is refused, nothing can be done."""
 
-    value: str = attrs.field(repr=False, validator=_not_empty)
+    value: str = attrs.field(repr=False, validator=[_is_text, _can_be_sent])
 
     async def get(self) -> str:
         return self.value
@@ -85,7 +112,8 @@ class AppToken:
     The token of a Mini Program or an Official Account, fetched by appid and secret.
 
     A value: a client binds it to its own connections. Clients that are given
-    the same object share its token.
+    the same object share its token, if they have the same base URL; they may run
+    in several event loops and threads.
 
     Attributes:
         appid: The account.
@@ -99,17 +127,15 @@ class AppToken:
             the old one dies after five minutes.
     """
 
-    appid: str
-    secret: str = attrs.field(repr=False)
+    appid: str = attrs.field(validator=_is_text)
+    secret: str = attrs.field(repr=False, validator=_is_text)
     store: TokenStore | None = attrs.field(default=None, kw_only=True)
     endpoint: Literal["stable_token", "token"] = attrs.field(
         default="stable_token",
         kw_only=True,
         validator=attrs.validators.in_(("stable_token", "token")),
     )
-    cache: TokenCache = attrs.field(
-        factory=TokenCache, init=False, eq=False, repr=False
-    )
+    caches: Caches = attrs.field(factory=Caches, init=False, eq=False, repr=False)
 
     def ordinary_call(self) -> TokenCall:
         """Ask for a token."""
@@ -160,12 +186,10 @@ class CorpToken:
         store: Shares the token among processes and machines.
     """
 
-    corpid: str
-    secret: str = attrs.field(repr=False)
+    corpid: str = attrs.field(validator=_is_text)
+    secret: str = attrs.field(repr=False, validator=_is_text)
     store: TokenStore | None = attrs.field(default=None, kw_only=True)
-    cache: TokenCache = attrs.field(
-        factory=TokenCache, init=False, eq=False, repr=False
-    )
+    caches: Caches = attrs.field(factory=Caches, init=False, eq=False, repr=False)
 
     def ordinary_call(self) -> TokenCall:
         """Ask for a token."""
