@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import attrs
 import pytest
+from anyio.lowlevel import checkpoint
 
 from wxmedia_async import (
     AccessToken,
@@ -110,6 +112,32 @@ async def test_what_they_raise_is_sealed(error: BaseException, way: int) -> None
         await ways(error)[way]()
 
     assert sealed.value.error is error
+
+
+async def test_a_cancellation_of_a_token_functions_own() -> None:
+    """It has failed for all who wait: none of them asks once more for each."""
+    asked = 0
+
+    async def function() -> str:
+        nonlocal asked
+        asked += 1
+        await checkpoint()
+        raise asyncio.CancelledError
+
+    token, failures = bound(function), list[Raised]()
+
+    async def ask() -> None:
+        try:
+            await token.get()
+        except Raised as failure:
+            failures.append(failure)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(ask)
+
+    assert [type(one.error) for one in failures] == [asyncio.CancelledError] * 5
+    assert asked == 1
 
 
 async def test_a_token_function_fails_its_callers_as_it_did() -> None:

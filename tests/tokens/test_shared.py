@@ -212,7 +212,8 @@ async def test_a_token_is_kept_though_its_caller_goes_while_it_is_stored() -> No
     found: list[str] = []
 
     async def wait() -> None:
-        found.append(await bound.get())
+        with anyio.fail_after(5):
+            found.append(await bound.get())
 
     async with anyio.create_task_group() as group:
         with anyio.CancelScope() as leaving:
