@@ -162,6 +162,7 @@ class MediaClient:
             shortcut=shortcut,
         )
         self._accounts = Accounts()
+        self._complaints = Complaints()
         pace = Pace(
             Bound(width_for(max_concurrency)),
             self._accounts.of(identity_of(token)),
@@ -181,9 +182,9 @@ class MediaClient:
         self._means = Means(
             file_io=file_io,
             open_sources=anyio.Semaphore(_OPEN_SOURCES, fast_acquire=True),
-            reuse=_reuse(upload_cache, urls[0], token, account, platform),
+            reuse=self._reuse(upload_cache, urls[0], token, account, platform),
         )
-        self._session = _with_token(session, token)
+        self._session = self._with_token(session, token)
         self._is_child = False
 
     def __repr__(self) -> str:
@@ -282,7 +283,7 @@ class MediaClient:
             session = attrs.evolve(session, pace=pace)
         child = object.__new__(type(self))
         child._session, child._means, child._is_child = session, means, True
-        child._accounts = self._accounts
+        child._accounts, child._complaints = self._accounts, self._complaints
         return child
 
     def _for_account(self, session: Session, token: TokenLike) -> Session:
@@ -291,7 +292,32 @@ class MediaClient:
         if account is not session.pace.account:
             pace = attrs.evolve(session.pace, account=account, limiter=None)
             session = attrs.evolve(session, pace=pace)
-        return _with_token(attrs.evolve(session, renewals=Renewals()), token)
+        return self._with_token(attrs.evolve(session, renewals=Renewals()), token)
+
+    def _with_token(self, session: Session, token: TokenLike) -> Session:
+        # The endpoint is called by a session without a token, or it would wait for
+        # itself.
+        anonymous = attrs.evolve(session, tokens=None)
+        provider = bind(
+            token,
+            anonymous.fetch_token,
+            scope=session.requests.hosts.urls[0],
+            complaints=self._complaints,
+        )
+        return attrs.evolve(session, tokens=checked(provider))
+
+    def _reuse(
+        self,
+        cache: UploadCache | None,
+        service: str,
+        token: TokenLike,
+        account: str | None,
+        platform: Platform,
+    ) -> Reuse | None:
+        if cache is None:
+            return None
+        owner = account_of(token, account)
+        return Reuse(cache, service, owner, platform.wecom, self._complaints)
 
     async def upload(
         self,
@@ -612,15 +638,6 @@ class MediaClient:
         return MediaRequest(media_id, cap, hd_voice)
 
 
-def _with_token(session: Session, token: TokenLike) -> Session:
-    # The endpoint is called by a session without a token, or it would wait for
-    # itself.
-    anonymous = attrs.evolve(session, tokens=None)
-    base_url = session.requests.hosts.urls[0]
-    provider = bind(token, anonymous.fetch_token, scope=base_url)
-    return attrs.evolve(session, tokens=checked(provider))
-
-
 def _with_limits(
     session: Session,
     timeout: float | httpx.Timeout | _Unchanged,
@@ -645,19 +662,6 @@ def _own_http(
     transport = OwnTransport(verify=context)
     http = httpx.AsyncClient(transport=transport, mounts=mounts, headers=_USER_AGENT)
     return http, Shortcut(http, transport, HEADERS)
-
-
-def _reuse(
-    cache: UploadCache | None,
-    service: str,
-    token: TokenLike,
-    account: str | None,
-    platform: Platform,
-) -> Reuse | None:
-    if cache is None:
-        return None
-    owner = account_of(token, account)
-    return Reuse(cache, service, owner, platform.wecom, Complaints())
 
 
 def _timeout(timeout: float | httpx.Timeout) -> httpx.Timeout:

@@ -129,6 +129,31 @@ async def test_batch_under_a_token_that_is_replaced_all_the_time() -> None:
     assert failed == []
 
 
+async def test_token_that_is_replaced_every_50_ms() -> None:
+    """2 000 items are done all the same, at a renewal for each dead token."""
+    ids = [f"m{number}" for number in range(2000)]
+    service = FakeWeChat(dict.fromkeys(ids, JPEG))
+    token = AppToken("wx1", "s", endpoint="token")
+    replaced = 0
+
+    async def replace() -> None:
+        nonlocal replaced
+        while True:
+            await anyio.sleep(0.05)
+            replaced += 1
+            service.valid = f"somebody's {replaced}"
+
+    async with client_of(service, token=token) as client:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(replace)
+            async with client.download_many(ids, _Nowhere()) as outcomes:
+                failed = [one.error async for one in outcomes if not one.ok]
+            tasks.cancel_scope.cancel()
+
+    assert failed == []
+    assert service.tokens <= replaced + 1
+
+
 class _Nowhere:
     async def put(
         self,
