@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, cast, runtime_checkable
 
 from .._errors import MediaNotFound, MediaRejected, TooLarge
@@ -46,9 +46,9 @@ class RecordOfRefusals(Record, Protocol):
 class Redis(Protocol):
     """What we need of a client of redis-py, `redis.asyncio.Redis`."""
 
-    def hmget(self, name: str, keys: list[str], /) -> Awaitable[list[object]]: ...
+    def hmget(self, name: str, keys: list[str], /) -> Awaitable[Sequence[object]]: ...
 
-    def hgetall(self, name: str, /) -> Awaitable[Mapping[object, object]]: ...
+    def hgetall(self, name: str, /) -> Awaitable[object]: ...
 
     def register_script(self, script: str, /) -> Callable[..., Awaitable[object]]: ...
 
@@ -134,7 +134,7 @@ class RedisRecord:
 
     async def counts(self) -> Counter[str]:
         """Return how many items are noted, as ``"done"`` and as ``"failed"``."""
-        found = await self._redis.hgetall(self._counts)
+        found = cast("dict[object, object]", await self._redis.hgetall(self._counts))
         told = {_text(name): int(_text(count)) for name, count in found.items()}
         return Counter({name: told.get(name, 0) for name in ("done", "failed")})
 

@@ -31,7 +31,7 @@ from contextlib import (
     contextmanager,
     suppress,
 )
-from typing import Annotated, Any, NoReturn, TypeAlias, cast
+from typing import Any, NoReturn, cast
 
 import anyio
 import attrs
@@ -60,7 +60,6 @@ __all__ = [
     "Archive",
     "ArchiveTask",
     "Shard",
-    "WorkerArchive",
     "archive_of",
     "archive_task",
     "progress_bar",
@@ -211,12 +210,12 @@ class _AckWhenSaved(TaskiqMiddleware):
 
 
 def archive_of(state: TaskiqState = TaskiqDepends()) -> Archive:
-    """Give a task of your own the archive of the worker that it runs in."""
+    """
+    Give a task of your own the archive of the worker that it runs in.
+
+    ``async def greet(…, archive: Archive = TaskiqDepends(archive_of))``
+    """
     return _worker_of(state).archive
-
-
-WorkerArchive: TypeAlias = Annotated[Archive, TaskiqDepends(archive_of)]
-"""``archive: WorkerArchive``, as a parameter of a task."""
 
 
 def _worker_of(state: TaskiqState = TaskiqDepends()) -> _Worker:

@@ -9,6 +9,8 @@ from typing import Any
 import anyio
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as NoRedis
 
 from tests.fakes import JPEG, FakeWeChat, client_of
@@ -25,6 +27,7 @@ from wxmedia_async import (
 )
 from wxmedia_async.contrib.shards import RecordOfRefusals, RedisRecord, run_shard
 
+NEVER = Retry(NoBackoff(), 0)
 REFUSALS = [MediaNotFound(code=40007), MediaRejected(), TooLarge(limit=1, size=2)]
 PASSING = [
     RateLimited(code=45011),
@@ -151,7 +154,7 @@ async def test_a_server_out_of_reach(anyio_backend_name: str, tmp_path: Path) ->
         pytest.skip("redis-py is made for asyncio")
     service = FakeWeChat(stored={"a": JPEG})
 
-    async with client_of(service) as client, Redis(port=1, retry=None) as nowhere:
+    async with client_of(service) as client, Redis(port=1, retry=NEVER) as nowhere:
         with pytest.raises(NoRedis):
             await run_shard(client, ["a"], tmp_path, RedisRecord(nowhere, "b"))
 

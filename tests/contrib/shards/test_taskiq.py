@@ -13,7 +13,13 @@ import anyio
 import attrs
 import httpx
 import pytest
-from taskiq import AckableMessage, BrokerMessage, InMemoryBroker, TaskiqResult
+from taskiq import (
+    AckableMessage,
+    BrokerMessage,
+    InMemoryBroker,
+    TaskiqDepends,
+    TaskiqResult,
+)
 from taskiq.brokers.inmemory_broker import InmemoryResultBackend
 from taskiq.result_backends.dummy import DummyResultBackend
 
@@ -26,7 +32,7 @@ from wxmedia_async.contrib.taskiq import (
     Archive,
     ArchiveTask,
     Shard,
-    WorkerArchive,
+    archive_of,
     archive_task,
     submit,
 )
@@ -168,11 +174,11 @@ async def test_a_task_of_ones_own(setting: Setting) -> None:
     """Another task of the broker may ask for the worker's archive."""
     broker = InMemoryBroker(await_inplace=True)
 
-    async def look(media_id: str, archive: WorkerArchive) -> int:
+    async def look(media_id: str, archive: Archive = TaskiqDepends(archive_of)) -> int:
         return len((await archive.account("").client.read(media_id)).content)
 
     async with started(broker, setting.open_archive):
-        sent = await broker.register_task(look, "look").kiq("id1")  # type: ignore[call-arg]  # the worker gives the rest
+        sent = await broker.register_task(look, "look").kiq("id1")
         result = await sent.get_result()
 
     assert result.return_value == len(JPEG)

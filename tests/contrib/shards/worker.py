@@ -6,9 +6,10 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import cast
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
 from taskiq.serializers import JSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
@@ -18,12 +19,13 @@ from wxmedia_async.contrib.taskiq import Account, Archive, archive_task
 
 REDIS = os.environ.get("REDIS_URL", "redis://127.0.0.1:1/")
 TO = os.environ.get("ARCHIVE_TO", ".")
+RETRY = Retry(ExponentialBackoff(cap=1.0), 6)
 IDLE = int(os.environ.get("IDLE_TIMEOUT", "600000"))
 
 
 @asynccontextmanager
 async def open_archive() -> AsyncGenerator[Archive]:
-    async with Redis.from_url(REDIS) as redis:
+    async with Redis.from_url(REDIS, retry=RETRY) as redis:
         store = RedisTokenStore(redis)
         async with MediaClient(
             AppToken("wx-of-all", "secret", store=store),
@@ -38,22 +40,23 @@ async def open_archive() -> AsyncGenerator[Archive]:
             yield Archive(account, partial(RedisRecord, redis))
 
 
-def new_broker() -> RedisStreamBroker:
+def new_broker(url: str = REDIS, idle_timeout: int = IDLE) -> RedisStreamBroker:
     broker = RedisStreamBroker(
-        REDIS,
+        url,
         queue_name="archive",
         consumer_id="0",
         xread_block=200,
         xread_count=1,
-        idle_timeout=IDLE,
+        idle_timeout=idle_timeout,
         unacknowledged_batch_size=4,
         unacknowledged_lock_timeout=10.0,
         maxlen=10_000,
+        retry=RETRY,
     )
     results = RedisAsyncResultBackend[object](
-        REDIS, result_ex_time=600, serializer=JSONSerializer()
+        url, result_ex_time=600, serializer=JSONSerializer(), retry=RETRY
     )
-    return cast("RedisStreamBroker", broker.with_result_backend(results))
+    return broker.with_result_backend(results)
 
 
 broker = new_broker()
