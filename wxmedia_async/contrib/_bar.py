@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TypeAlias
 
 Show: TypeAlias = Callable[[Counter[str]], None]
@@ -18,16 +19,15 @@ _PATIENCE = 2.0
 @contextmanager
 def progress_bar(total: int | None = None) -> Generator[Show]:
     """
-    Give the `progress` of `submit`: a bar where rich is installed, else lines.
+    Give the `progress` of `submit`: a bar on a terminal, with rich, else lines.
 
     Args:
         total: How many items there are, where that is known.
     """
-    try:
-        import rich.progress
-    except ImportError:
+    if not sys.stderr.isatty() or find_spec("rich") is None:
         yield _lines(total)
         return
+    import rich.progress
     from rich.console import Console
 
     columns = rich.progress.Progress.get_default_columns()

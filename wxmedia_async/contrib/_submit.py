@@ -78,13 +78,14 @@ async def submit(
         record: The same that the workers note in. With it, shards that are noted
             already are not queued, and *progress* sees each item as it is noted.
 
-        most: Shards that are queued or under way; several for each worker.
+        most: Shards that are queued or under way; several for each worker. taskiq's
+            broker in memory keeps 100 results, so no more than these.
 
         poll: Seconds between two looks for results.
 
-        nudge: Seconds without any result after which an empty shard is queued. A
-            taskiq-redis worker looks for what a dead one left only when a message
-            came, so without this the last shards of a dead worker would stay.
+        nudge: Seconds without any result after which an empty shard is queued, and
+            then ever less often. A worker of taskiq-redis looks for what a dead one
+            left only when a message came; the last shards would stay for ever.
 
         progress: Called with the counts after each look: those of *record*, else of
             the shards that came to an end.
@@ -94,11 +95,12 @@ async def submit(
         by a worker that died, and ``"failed"``. Run it again for what failed.
 
     Raises:
-        ValueError: The broker has no result backend to wait on.
+        ValueError: The broker has no result backend to wait on; or *record* is of
+            another batch.
 
         taskiq.exceptions.TaskiqError: The broker or the results are out of reach.
     """
-    _check(task, most)
+    _check(task, batch, record, most)
     submission = _Submission(task, batch, record, nudge)
     waiting = iter(shards)
     while True:
@@ -111,13 +113,17 @@ async def submit(
         await submission.collect()
 
 
-def _check(task: ArchiveTask, most: int) -> None:
+def _check(
+    task: ArchiveTask, batch: str, record: RedisRecord | None, most: int
+) -> None:
     # This one says of every task that it is over.
     waits = not isinstance(task.broker.result_backend, DummyResultBackend)
     if not waits:
         raise ValueError("the broker needs a result backend, to tell when it is over")
     if most < 1:
         raise ValueError("at least one shard must be allowed to be queued")
+    if record is not None and record.batch != batch:
+        raise ValueError(f"the record is of {record.batch!r}, not of {batch!r}")
 
 
 @attrs.define(eq=False)
@@ -127,14 +133,15 @@ class _Submission:
     _task: ArchiveTask
     _batch: str
     _record: RedisRecord | None
-    _patience: float
+    _nudge: float
     queued: list[_Queued] = attrs.field(factory=list[_Queued], init=False)
     tally: Counter[str] = attrs.field(init=False)
     _heard: float = attrs.field(factory=anyio.current_time, init=False)
-    _nudge: AsyncTaskiqTask[Any] | None = attrs.field(default=None, init=False)
+    _patience: float = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.tally = Counter(done=0, skipped=0, failed=0)
+        self._patience = self._nudge
 
     async def counts(self) -> Counter[str]:
         """What is known by now."""
@@ -154,13 +161,14 @@ class _Submission:
 
     async def collect(self) -> None:
         """Drop what is over, and see to it that what was left behind is found."""
-        before = len(self.queued)
+        before, now = len(self.queued), anyio.current_time()
         self.queued = [one for one in self.queued if not await self._is_over(one)]
-        now = anyio.current_time()
         if len(self.queued) < before:
-            self._heard = now
+            self._heard, self._patience = now, self._nudge
         elif now - self._heard > self._patience:
+            # Ever less often: long shards are no reason to fill the queue.
             self._heard = now
+            self._patience = min(2 * self._patience, 12 * self._nudge)
             await self._search()
 
     async def _queue(self, shard: Shard) -> AsyncTaskiqTask[Any]:
@@ -181,8 +189,7 @@ class _Submission:
 
     async def _search(self) -> None:
         """Wake a worker; and do without results that went astray."""
-        if self._nudge is None or await self._nudge.is_ready():
-            self._nudge = await self._queue(Shard(()))
+        await self._queue(Shard(()))
         for one in [one for one in self.queued if await self._is_noted(one.shard)]:
             self.queued.remove(one)
             await self._recall(one.shard)

@@ -13,6 +13,7 @@ import anyio
 import attrs
 import httpx
 import pytest
+from redis.asyncio import Redis
 from taskiq import (
     AckableMessage,
     BrokerMessage,
@@ -26,7 +27,7 @@ from taskiq.result_backends.dummy import DummyResultBackend
 from tests.contrib.shards.records import MemoryRecord
 from tests.fakes import BASE, JPEG, FakeWeChat, client_of, error, media
 from wxmedia_async import AppToken, MediaClient
-from wxmedia_async.contrib.shards import Record, shards
+from wxmedia_async.contrib.shards import Record, RedisRecord, shards
 from wxmedia_async.contrib.taskiq import (
     Account,
     Archive,
@@ -194,12 +195,14 @@ def test_one_archive_for_a_broker(setting: Setting) -> None:
 
 
 async def test_arguments_of_submit(setting: Setting) -> None:
-    """Without results there is nothing to wait for, and none may be queued."""
+    """Nothing to wait for, nothing that may be queued, and a record of another batch."""
     broker = InMemoryBroker()
     task = archive_task(broker, setting.open_archive)
 
     with pytest.raises(ValueError, match="at least one"):
         await submit(task, "b", [], most=0)
+    with pytest.raises(ValueError, match="is of 'other'"):
+        await submit(task, "b", [], record=RedisRecord(Redis(), "other"))
     broker.with_result_backend(DummyResultBackend())
     with pytest.raises(ValueError, match="result backend"):
         await submit(task, "b", [])
@@ -384,6 +387,7 @@ class ManyAccounts:
     """A worker's archive that makes clients by account, and counts them."""
 
     to: Path
+    record: MemoryRecord = attrs.Factory(MemoryRecord)
     requests: Counter[str] = attrs.Factory(Counter)
     made: Counter[str] = attrs.Factory(Counter)
 
@@ -401,7 +405,7 @@ class ManyAccounts:
                 child = client.with_options(token=AppToken(appid, "secret"))
                 return Account(child, self.to / appid)
 
-            yield Archive(account, lambda batch: self.to / f"{batch}.jsonl")
+            yield Archive(account, lambda _: self.record)
         await http.aclose()
 
 
