@@ -23,6 +23,8 @@ QUESTIONS = [
     "lazy_items",
     "loop",
     "adaptive",
+    "shards",
+    "shards_killed",
 ]
 
 

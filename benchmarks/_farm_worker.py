@@ -10,6 +10,7 @@ from functools import partial
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
+from taskiq import AsyncBroker
 from taskiq.serializers import JSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
@@ -17,7 +18,7 @@ from wxmedia_async import AppToken, MediaClient, Rate, RedisRateLimiter, RedisTo
 from wxmedia_async.contrib.shards import RedisRecord
 from wxmedia_async.contrib.taskiq import Account, Archive, archive_task
 
-REDIS = os.environ["REDIS_URL"]
+REDIS = os.environ.get("REDIS_URL", "redis://127.0.0.1:1/")
 IDLE = int(os.environ.get("IDLE_TIMEOUT", "600000"))
 RETRY = Retry(ExponentialBackoff(cap=1.0), 6)
 
@@ -35,19 +36,23 @@ async def open_archive() -> AsyncGenerator[Archive]:
             yield Archive(lambda _: account, partial(RedisRecord, redis))
 
 
-broker = RedisStreamBroker(
-    REDIS,
-    queue_name="archive",
-    consumer_id="0",
-    xread_count=1,
-    idle_timeout=IDLE,
-    unacknowledged_batch_size=4,
-    unacknowledged_lock_timeout=10.0,
-    maxlen=10_000,
-    retry=RETRY,
-).with_result_backend(
-    RedisAsyncResultBackend(
-        REDIS, result_ex_time=600, serializer=JSONSerializer(), retry=RETRY
+def new_broker(url: str, idle_timeout: int) -> AsyncBroker:
+    queue = RedisStreamBroker(
+        url,
+        queue_name="archive",
+        consumer_id="0",
+        xread_count=1,
+        idle_timeout=idle_timeout,
+        unacknowledged_batch_size=4,
+        unacknowledged_lock_timeout=10.0,
+        maxlen=10_000,
+        retry=RETRY,
     )
-)
+    results = RedisAsyncResultBackend(
+        url, result_ex_time=600, serializer=JSONSerializer(), retry=RETRY
+    )
+    return queue.with_result_backend(results)
+
+
+broker = new_broker(REDIS, IDLE)
 archive = archive_task(broker, open_archive)
