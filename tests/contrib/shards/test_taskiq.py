@@ -56,6 +56,7 @@ class Setting:
         lambda: FakeWeChat(stored=dict.fromkeys(IDS, JPEG))
     )
     record: MemoryRecord = attrs.Factory(MemoryRecord)
+    shared: RedisRecord | None = None
     batches: list[str] = attrs.Factory(list)
     entered: int = 0
     left: int = 0
@@ -73,7 +74,7 @@ class Setting:
 
     def _record(self, batch: str) -> Record:
         self.batches.append(batch)
-        return self.record
+        return self.shared or self.record
 
 
 @pytest.fixture
@@ -208,6 +209,103 @@ async def test_arguments_of_submit(setting: Setting) -> None:
         await submit(task, "b", [])
     with pytest.raises(TypeError):
         Shard("an id")
+
+
+class DeadWorkers(InMemoryBroker):
+    """Delivers the first message, as if its worker had died, when another one comes."""
+
+    left: BrokerMessage | None = None
+    kicked = 0
+
+    async def kick(self, message: BrokerMessage) -> None:
+        self.kicked += 1
+        if self.kicked == 1:
+            self.left = message
+            return
+        await super().kick(message)
+        if self.left is not None:
+            await super().kick(self.left)
+            self.left = None
+
+
+async def test_what_a_dead_worker_left_is_looked_for(setting: Setting) -> None:
+    """Without any result, a message is queued, since only that makes workers look."""
+    broker = DeadWorkers()
+    async with started(broker, setting.open_archive) as task:
+        with anyio.fail_after(20):
+            counts = await submit(
+                task, "b", [Shard(tuple(IDS))], poll=0.001, nudge=0.01
+            )
+
+    assert counts == Counter(done=20)
+    assert broker.kicked >= 2
+
+
+async def test_workers_are_woken_ever_less_often(setting: Setting) -> None:
+    """Long shards do not fill the queue with what is to wake workers."""
+    setting.service.gate = anyio.Event()
+    broker = DeadWorkers()
+    broker.kicked = 1
+    async with started(broker, setting.open_archive) as task:
+        with anyio.move_on_after(0.5):
+            await submit(task, "b", [Shard(tuple(IDS))], poll=0.001, nudge=0.02)
+        setting.service.gate.set()
+
+    # After 20, 60, 140 and 300 ms, and less often on a slow machine.
+    assert 2 < broker.kicked <= 2 + 4
+
+
+# With a record in Redis.
+
+
+class LostResults(InmemoryResultBackend[Any]):
+    """Loses all results."""
+
+    async def set_result(self, task_id: str, result: TaskiqResult[Any]) -> None:
+        return
+
+
+async def test_results_that_went_astray(setting: Setting, redis: Any) -> None:
+    """A shard whose ids are all noted is over, with or without a result."""
+    del setting.service.stored["id7"]
+    setting.shared = RedisRecord(redis, "b")
+    broker = InMemoryBroker()
+    broker.result_backend = LostResults()
+    async with started(broker, setting.open_archive) as task:
+        with anyio.fail_after(20):
+            counts = await submit(
+                task,
+                "b",
+                map(Shard, shards(IDS, 5)),
+                record=setting.shared,
+                poll=0.001,
+                nudge=0.01,
+            )
+
+    assert counts == Counter(skipped=19, failed=1)
+    assert await setting.shared.counts() == Counter(done=19, failed=1)
+
+
+async def test_what_is_noted_is_not_queued(setting: Setting, redis: Any) -> None:
+    """Another run queues only shards with ids that are missing, and counts all."""
+    setting.shared = record = RedisRecord(redis, "b")
+    broker = DeadWorkers()
+    broker.kicked = 1
+    seen: list[Counter[str]] = []
+    async with started(broker, setting.open_archive) as task:
+        await submit(task, "b", [Shard(tuple(IDS[:10]))], record=record, poll=0.001)
+        counts = await submit(
+            task,
+            "b",
+            map(Shard, shards(IDS, 5)),
+            record=record,
+            poll=0.001,
+            progress=seen.append,
+        )
+
+    assert counts == Counter(skipped=10, done=10)
+    assert broker.kicked == 1 + 1 + 2
+    assert 10 <= seen[0].total() <= seen[-1].total() == 20
 
 
 # Acknowledging: a broker that delivers what the test says.
