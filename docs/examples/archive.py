@@ -127,9 +127,9 @@ def work(lines: Iterable[str]) -> Iterator[Shard]:
 
 
 def simulated_lines() -> list[str]:
-    """300 media of each of three accounts."""
+    """A hundred media of each of three accounts."""
     photo = b"\xff\xd8\xff" + bytes(20_000)
-    return [f"wx-{name} {simulator.put(photo)}" for name in "abc" for _ in range(300)]
+    return [f"wx-{name} {simulator.put(photo)}" for name in "abc" for _ in range(100)]
 
 
 async def main(

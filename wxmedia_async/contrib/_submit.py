@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, TypeAlias
@@ -12,9 +11,8 @@ import attrs
 from taskiq import AsyncTaskiqDecoratedTask, AsyncTaskiqTask
 from taskiq.result_backends.dummy import DummyResultBackend
 
+from .._foreign import logger
 from ._record import RedisRecord
-
-logger = logging.getLogger("wxmedia_async")
 
 Counts: TypeAlias = dict[str, int]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from itertools import islice
 from typing import TypeAlias
@@ -27,6 +27,9 @@ To: TypeAlias = str | os.PathLike[str] | Destination
 _Batch: TypeAlias = AbstractAsyncContextManager[
     AsyncIterator[Outcome[object, SavedMedia]]
 ]
+
+
+_Note: TypeAlias = Callable[[Outcome[object, object]], Awaitable[None]]
 
 
 def shards(ids: Iterable[str], size: int = 200) -> Iterator[tuple[str, ...]]:
@@ -96,11 +99,12 @@ async def run_shard(
     counts["skipped"] += len(asked) - len(unique)
     if isinstance(record, (str, os.PathLike)):
         batch = client.download_many(unique, to, overwrite=True, manifest=record)
-        return await _run(batch, _NoRecord(), counts)
+        return await _run(batch, _noted_already, counts)
     missing = await _missing(record, unique, counts)
     if not missing:
         return counts
-    return await _run(client.download_many(missing, to, overwrite=True), record, counts)
+    batch = client.download_many(missing, to, overwrite=True)
+    return await _run(batch, record.note, counts)
 
 
 async def _missing(record: Record, ids: list[str], counts: Counter[str]) -> list[str]:
@@ -114,14 +118,14 @@ async def _missing(record: Record, ids: list[str], counts: Counter[str]) -> list
     return missing
 
 
-async def _run(batch: _Batch, record: Record, counts: Counter[str]) -> Counter[str]:
+async def _run(batch: _Batch, note: _Note, counts: Counter[str]) -> Counter[str]:
     async with batch as outcomes:
         async for outcome in outcomes:
             # Not the item's failure: somebody has to run the shard again.
             if isinstance(outcome.error, ClientClosed):
                 raise outcome.error
             if settled(outcome):
-                await record.note(outcome)
+                await note(outcome)
             counts[_word(outcome)] += 1
     return counts
 
@@ -132,11 +136,5 @@ def _word(outcome: Outcome[object, SavedMedia]) -> str:
     return "skipped" if outcome.skipped else "done"
 
 
-class _NoRecord:
-    """Where the batch notes by itself."""
-
-    async def missing(self, ids: Sequence[str], /) -> list[str]:
-        return list(ids)
-
-    async def note(self, outcome: Outcome[object, object], /) -> None:
-        return
+async def _noted_already(_: Outcome[object, object]) -> None:
+    """The batch has a manifest, and notes by itself."""

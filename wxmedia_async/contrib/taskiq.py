@@ -22,7 +22,6 @@ A worker that is stopped hands its shards back before it leaves.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import (
@@ -49,7 +48,7 @@ from taskiq import (
 
 from .._client import MediaClient
 from .._errors import ClientClosed
-from .._foreign import Raised, sealed
+from .._foreign import Raised, logger, sealed
 from ._accounts import Latest
 from ._bar import progress_bar
 from ._submit import ArchiveTask, Counts, Shard, submit
@@ -65,8 +64,6 @@ __all__ = [
     "progress_bar",
     "submit",
 ]
-
-logger = logging.getLogger("wxmedia_async")
 
 # For shards to be handed back when a worker is stopped, in seconds. taskiq's own
 # limit, `--shutdown-timeout`, is 5 s.
@@ -119,7 +116,6 @@ class _Worker:
         factory=set[anyio.CancelScope], init=False
     )
     _left: anyio.Event = attrs.field(factory=anyio.Event, init=False)
-    _stopping: bool = attrs.field(default=False, init=False)
 
     async def run(self, shard: Shard, batch: str, context: Context) -> Counts:
         self.acks.expect(context)
@@ -143,8 +139,6 @@ class _Worker:
     @contextmanager
     def _one(self) -> Generator[anyio.CancelScope]:
         scope = anyio.CancelScope()
-        if self._stopping:
-            scope.cancel()
         self._running.add(scope)
         try:
             yield scope
@@ -154,7 +148,6 @@ class _Worker:
 
     async def stop(self) -> None:
         """Cut short what runs, and wait until it is handed back."""
-        self._stopping = True
         for scope in self._running:
             scope.cancel()
         with anyio.move_on_after(_FAREWELL):

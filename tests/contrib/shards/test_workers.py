@@ -221,7 +221,7 @@ async def test_a_submitter_that_is_killed(farm: Farm) -> None:
 
 async def test_a_worker_that_is_stopped(farm: Farm) -> None:
     """SIGTERM ends it within seconds, and its shard is taken over at once."""
-    farm.simulator.latency = 0.15
+    farm.simulator.latency = 0.1
     first = farm.start(*WORKER)
     second: list[subprocess.Popen[str]] = []
     took = 0.0
@@ -248,7 +248,7 @@ async def test_a_worker_that_is_stopped(farm: Farm) -> None:
 
 async def test_an_idle_timeout_that_is_too_short(farm: Farm) -> None:
     """Shards are done twice at a time; each item is noted once, each file whole."""
-    farm.idle, farm.simulator.latency = 50, 0.1
+    farm.idle, farm.simulator.latency = 50, 0.07
     for _ in range(2):
         farm.start(*WORKER)
 
