@@ -106,7 +106,12 @@ class Farm:
         try:
             with anyio.fail_after(30):
                 return await submit(
-                    task, "b", self.work(size), record=self.record, poll=0.05, nudge=0.3
+                    task,
+                    "b",
+                    self.work(size),
+                    record=self.record,
+                    poll=0.05,
+                    nudge=0.05,
                 )
         finally:
             await broker.shutdown()
@@ -181,7 +186,7 @@ async def test_a_worker_that_is_killed(farm: Farm) -> None:
     assert counts.total() == 160
     assert counts["failed"] == 0
     await farm.check()
-    assert farm.fetched().total() - 160 <= 8 + 1  # its slots, and one being noted
+    assert farm.fetched().total() - 160 < 40  # less than its whole shard
 
 
 async def test_connections_that_are_killed(farm: Farm) -> None:
