@@ -1,66 +1,71 @@
 """WeChat temporary media for asyncio and trio: concurrent, streaming transfers."""
 
-from ._client import MediaClient
-from ._download.stream import MediaStream
-from ._errors import (
-    APIError,
-    ClientClosed,
-    CredentialsError,
-    MediaError,
-    MediaNotFound,
-    MediaRejected,
-    PermissionDenied,
-    Phase,
-    QuotaExceeded,
-    RateLimited,
-    ServerBusy,
-    SourceChanged,
-    TokenRejected,
-    TooLarge,
-    TransferError,
-    TransferTimeout,
-    Truncated,
-    UnexpectedReply,
-    UnsafeURL,
-)
-from ._events import (
-    Event,
-    EventCallback,
-    Failed,
-    Finished,
-    Paused,
-    Renewed,
-    Retried,
-    Started,
-)
-from ._models import (
-    AccessToken,
-    Adaptive,
-    Destination,
-    Download,
-    MediaContent,
-    Outcome,
-    Progress,
-    Rate,
-    RateLimiter,
-    RetryPolicy,
-    SavedMedia,
-    Source,
-    Upload,
-    UploadedMedia,
-)
-from ._platforms import MINI_PROGRAM, OFFICIAL_ACCOUNT, WECOM, Limit, Platform
-from ._tokens.cloudbase import CloudbaseToken
-from ._tokens.providers import (
-    AppToken,
-    CorpToken,
-    QueryTokenProvider,
-    StaticToken,
-    TokenProvider,
-    TokenStore,
-)
-from ._upload.caches import FileUploadCache, MemoryUploadCache, UploadCache
-from .stores import FileTokenStore, RedisRateLimiter, RedisTokenStore
+from typing import TYPE_CHECKING
+
+from ._lazy import lazily
+
+if TYPE_CHECKING:
+    from ._client import MediaClient
+    from ._download.stream import MediaStream
+    from ._errors import (
+        APIError,
+        ClientClosed,
+        CredentialsError,
+        MediaError,
+        MediaNotFound,
+        MediaRejected,
+        PermissionDenied,
+        Phase,
+        QuotaExceeded,
+        RateLimited,
+        ServerBusy,
+        SourceChanged,
+        TokenRejected,
+        TooLarge,
+        TransferError,
+        TransferTimeout,
+        Truncated,
+        UnexpectedReply,
+        UnsafeURL,
+    )
+    from ._events import (
+        Event,
+        EventCallback,
+        Failed,
+        Finished,
+        Paused,
+        Renewed,
+        Retried,
+        Started,
+    )
+    from ._models import (
+        AccessToken,
+        Adaptive,
+        Destination,
+        Download,
+        MediaContent,
+        Outcome,
+        Progress,
+        Rate,
+        RateLimiter,
+        RetryPolicy,
+        SavedMedia,
+        Source,
+        Upload,
+        UploadedMedia,
+    )
+    from ._platforms import MINI_PROGRAM, OFFICIAL_ACCOUNT, WECOM, Limit, Platform
+    from ._tokens.cloudbase import CloudbaseToken
+    from ._tokens.providers import (
+        AppToken,
+        CorpToken,
+        QueryTokenProvider,
+        StaticToken,
+        TokenProvider,
+        TokenStore,
+    )
+    from ._upload.caches import FileUploadCache, MemoryUploadCache, UploadCache
+    from .stores import FileTokenStore, RedisRateLimiter, RedisTokenStore
 
 __all__ = [
     "MINI_PROGRAM",
@@ -125,3 +130,71 @@ __all__ = [
     "UploadCache",
     "UploadedMedia",
 ]
+
+_HOMES = {
+    "_client": ["MediaClient"],
+    "_download.stream": ["MediaStream"],
+    "_errors": [
+        "APIError",
+        "ClientClosed",
+        "CredentialsError",
+        "MediaError",
+        "MediaNotFound",
+        "MediaRejected",
+        "PermissionDenied",
+        "Phase",
+        "QuotaExceeded",
+        "RateLimited",
+        "ServerBusy",
+        "SourceChanged",
+        "TokenRejected",
+        "TooLarge",
+        "TransferError",
+        "TransferTimeout",
+        "Truncated",
+        "UnexpectedReply",
+        "UnsafeURL",
+    ],
+    "_events": [
+        "Event",
+        "EventCallback",
+        "Failed",
+        "Finished",
+        "Paused",
+        "Renewed",
+        "Retried",
+        "Started",
+    ],
+    "_models": [
+        "AccessToken",
+        "Adaptive",
+        "Destination",
+        "Download",
+        "MediaContent",
+        "Outcome",
+        "Progress",
+        "Rate",
+        "RateLimiter",
+        "RetryPolicy",
+        "SavedMedia",
+        "Source",
+        "Upload",
+        "UploadedMedia",
+    ],
+    "_platforms": ["MINI_PROGRAM", "OFFICIAL_ACCOUNT", "WECOM", "Limit", "Platform"],
+    "_tokens.cloudbase": ["CloudbaseToken"],
+    "_tokens.providers": [
+        "AppToken",
+        "CorpToken",
+        "QueryTokenProvider",
+        "StaticToken",
+        "TokenProvider",
+        "TokenStore",
+    ],
+    "_upload.caches": ["FileUploadCache", "MemoryUploadCache", "UploadCache"],
+    "stores": ["FileTokenStore", "RedisRateLimiter", "RedisTokenStore"],
+}
+
+# A type checker is not to see it: it would believe in any name then.
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazily(__name__, _HOMES, ["stores", "transport"])
