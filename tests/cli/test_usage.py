@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from wxmedia_async.cli import _app, main
+from wxmedia_async.cli import _app, _transfer, main
 
 Captured = pytest.CaptureFixture[str]
 
@@ -124,7 +124,7 @@ class Absent(MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {fullname}", name=fullname)
 
 
-@pytest.mark.parametrize("missing", ["cyclopts", "rich"])
+@pytest.mark.parametrize("missing", ["cyclopts", "rich", "uvicorn"])
 def test_without_the_extra(
     missing: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,11 +144,10 @@ def test_without_the_extra(
 
 def test_broken_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another module that is missing is not blamed on the extra."""
-    monkeypatch.delitem(sys.modules, "wxmedia_async.cli._app", raising=False)
     monkeypatch.setitem(sys.modules, "wxmedia_async.cli._transfer", None)
 
     with pytest.raises(ModuleNotFoundError, match="_transfer"):
-        main(["demo"])
+        main(["upload", "cat.jpg"])
 
 
 def test_library_needs_no_extra() -> None:
@@ -184,6 +183,6 @@ def test_interrupted_before_there_is_a_loop(monkeypatch: pytest.MonkeyPatch) -> 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_app, "transfer", interrupted)
+    monkeypatch.setattr(_transfer, "upload_files", interrupted)
 
     assert main(["upload", "cat.jpg"]) == 130

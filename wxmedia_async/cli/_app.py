@@ -1,165 +1,109 @@
-"""The commands and their options."""
+"""The commands. What each of them needs is imported when it runs, for the help's sake."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import aclosing
-from importlib.metadata import version
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
 
-import attrs
-from cyclopts import App, CycloptsError, Parameter, Token
-from cyclopts.validators import Number
+from cyclopts import App, CycloptsError
 
-from .._models import Rate
-from ._transfer import PLATFORMS, PlatformName, Settings, line_format, transfer
+from ._literal import marked
+from ._options import (
+    PLATFORMS,
+    Bytes,
+    Common,
+    Concurrency,
+    File,
+    Flag,
+    MediaId,
+    MediaType,
+    PlatformName,
+    Port,
+)
 
-_HELP = """
-Upload and download WeChat temporary media, many at a time.
+# A paragraph is a line here: it is wrapped where it is shown.
+_HELP = (
+    "Upload and download WeChat temporary media, many at a time.\n\n"
+    "Credentials come from the environment: WXMEDIA_APPID and WXMEDIA_SECRET (in"
+    " WeCom the corpid and its secret), or WXMEDIA_TOKEN. Exit codes: 0 all done,"
+    " 1 some failed or was not written, 2 usage, 130 interrupted."
+)
 
-Credentials come from the environment: WXMEDIA_APPID and WXMEDIA_SECRET (in WeCom the
-corpid and its secret), or WXMEDIA_TOKEN. Exit codes: 0 all done, 1 some failed, 2
-usage, 130 interrupted.
-"""
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("wxmedia_async")
+
 
 app = App(
     name="wxmedia",
     help=_HELP,
-    help_format="markdown",
-    version=lambda: version("wxmedia_async"),
+    # Markdown would load a parser of it.
+    help_format="plaintext",
+    version=_version,
     suppress_keyboard_interrupt=False,
 )
-
-MediaType: TypeAlias = Literal["image", "voice", "video", "thumb", "file"]
-Concurrency: TypeAlias = Annotated[int, Parameter(validator=Number(gte=1))]
-Port: TypeAlias = Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))]
-Bytes: TypeAlias = Annotated[int, Parameter(validator=Number(gte=1))]
-Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
-
-
-def _rate(_: object, tokens: Sequence[Token]) -> Rate:
-    calls, _, per = tokens[0].value.partition("/")
-    return Rate(int(calls), float(per or 1))
-
-
-def _no_option(_: object, media_id: object) -> None:
-    if str(media_id).startswith("--"):
-        raise ValueError(f"{media_id} is no option")
-
-
-File: TypeAlias = Annotated[Path, Parameter(required=True)]
-MediaId: TypeAlias = Annotated[
-    str,
-    Parameter(allow_leading_hyphen=True, required=True, validator=_no_option),
-]
-
-
-@Parameter(name="*")
-@attrs.frozen(kw_only=True)
-class Common:
-    """
-    What uploads and downloads have in common.
-
-    Attributes:
-        platform: Which of WeChat's platforms.
-
-        base_url: Instead of the platform's hosts: a simulator, a gateway.
-
-        concurrency: Transfers in flight.
-
-        rate: The most calls per time: CALLS/SECONDS, or calls per second.
-
-        manifest: A file that remembers what is finished; run again, the same
-            command does only the rest.
-
-        json: Write one JSON object per file.
-    """
-
-    platform: PlatformName = "mini_program"
-    base_url: str | None = None
-    concurrency: Concurrency = 16
-    rate: Annotated[
-        Rate | None, Parameter(converter=_rate, accepts_keys=False, n_tokens=1)
-    ] = None
-    manifest: Path | None = None
-    json: Flag = False
-
-    def settings(self) -> Settings:
-        """Return what they mean."""
-        return Settings(
-            platform=PLATFORMS[self.platform],
-            base_url=self.base_url,
-            concurrency=self.concurrency,
-            rate=self.rate,
-            manifest=self.manifest,
-            line=line_format(json=self.json),
-        )
-
 
 _COMMON = Common()
 
 
 @app.command
-async def upload(
+def upload(
     *files: File,
     type: MediaType = "image",
+    cache: Path | None = None,
     common: Common = _COMMON,
 ) -> int:
     """
     Upload files; each gets a media_id, good for three days.
 
     Args:
-        files: The files.
+        files: The files; a - stands for the lines of standard input. After --
+            all are files.
 
         type: What they are. Not every platform has every type.
+
+        cache: A file that remembers uploads; the same bytes are not sent again.
     """
-    return await transfer(
-        common.settings(),
-        len(files),
-        lambda client, progress: client.upload_many(
-            files, type, progress=progress, manifest=common.manifest
-        ),
-    )
+    from ._transfer import upload_files
+
+    return _finished(upload_files(files, type, cache, common))
 
 
 @app.command
-async def download(
+def download(
     *ids: MediaId,
     to: Path,
     overwrite: Flag = False,
+    max_bytes: Bytes | None = None,
+    hd_voice: Flag = False,
     common: Common = _COMMON,
 ) -> int:
     """
     Download media into a folder, which is made if need be.
 
     Args:
-        ids: The media_ids; a - stands for the lines of standard input.
+        ids: The media_ids; a - stands for the lines of standard input. After --
+            all are media_ids.
 
         to: The folder.
 
         overwrite: Replace files that exist.
-    """
-    from ._ids import STDIN, given_ids
 
-    stdin = sys.stdin.fileno() if STDIN in ids else -1
-    async with aclosing(given_ids(ids, stdin)) as media_ids:
-        return await transfer(
-            common.settings(),
-            None if STDIN in ids else len(ids),
-            lambda client, progress: client.download_many(
-                media_ids,
-                to,
-                overwrite=overwrite,
-                progress=progress,
-                manifest=common.manifest,
-            ),
-        )
+        max_bytes: The largest media that is taken, instead of the platform's cap.
+
+        hd_voice: Ask for the speex recordings of voices.
+    """
+    from ._transfer import Wanted, download_media
+
+    wanted = Wanted(to=to, overwrite=overwrite, max_bytes=max_bytes, hd_voice=hd_voice)
+    return _finished(download_media(ids, wanted, common))
 
 
 @app.command
-async def simulate(
+def simulate(
     *,
     port: Port = 0,
     platform: PlatformName = "official_account",
@@ -180,11 +124,11 @@ async def simulate(
     """
     from ._simulate import serve_until_signal
 
-    return await serve_until_signal(port, PLATFORMS[platform], max_bytes)
+    return _finished(serve_until_signal(port, PLATFORMS[platform], max_bytes))
 
 
 @app.command
-async def demo(
+def demo(
     *,
     platform: PlatformName = "mini_program",
     concurrency: Concurrency = 16,
@@ -202,12 +146,18 @@ async def demo(
     """
     from ._demo import run_demo
 
-    return await run_demo(PLATFORMS[platform], concurrency, json=json)
+    return _finished(run_demo(PLATFORMS[platform], concurrency, json=json))
+
+
+def _finished(command: Coroutine[object, object, int]) -> int:
+    import asyncio
+
+    return asyncio.run(command)
 
 
 def run(arguments: Sequence[str] | None) -> int:
     """Run one command and return its exit code."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
+    given = marked(sys.argv[1:] if arguments is None else arguments)
     try:
         code: int | None = app(given, exit_on_error=False, result_action="return_value")
     except CycloptsError:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .._platforms import Platform
-from .._tokens.providers import AppToken, CorpToken, StaticToken
+from .. import AppToken, CorpToken, Platform, StaticToken
 
 APPID = "WXMEDIA_APPID"
 SECRET = "WXMEDIA_SECRET"
@@ -34,3 +33,8 @@ def token_from(
     if platform.wecom:
         return CorpToken(appid, secret)
     return AppToken(appid, secret)
+
+
+def account_from(environment: Mapping[str, str]) -> str | None:
+    """Return whose media_ids these are, where the token alone would not tell."""
+    return environment.get(APPID) if environment.get(TOKEN) else None

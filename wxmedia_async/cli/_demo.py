@@ -11,10 +11,15 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from .._client import MediaClient
-from .._models import Outcome, SavedMedia, UploadedMedia
-from .._platforms import Platform
-from .._tokens.providers import AppToken, CorpToken
+from .. import (
+    AppToken,
+    CorpToken,
+    MediaClient,
+    Outcome,
+    Platform,
+    SavedMedia,
+    UploadedMedia,
+)
 from ..simulator import Simulator
 from ..simulator.serve import serve
 from . import _images

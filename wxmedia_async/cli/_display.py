@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .._models import Progress
-from ._lines import printable
+from .. import Progress
+from ._lines import named, printable
 from ._tally import Tally
 
 # More of them would cost more time than the transfers.
@@ -46,7 +46,7 @@ def _row(progress: Progress) -> tuple[RenderableType, ...]:
     total = progress.total
     of = "" if total is None else f" of {decimal(total)}"
     return (
-        Text(_short(printable(str(progress.item)))),
+        Text(_short(printable(named(progress.item)))),
         ProgressBar(total, progress.done, width=_BAR_WIDTH, pulse=total is None),
         Text(decimal(progress.done) + of),
     )

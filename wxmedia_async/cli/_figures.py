@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
@@ -12,8 +11,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from .._models import SavedMedia, UploadedMedia
-from ._screen import write_line
+from .. import SavedMedia, UploadedMedia
+from ._screen import PlainScreen
 
 Result = TypeVar("Result", UploadedMedia, SavedMedia)
 
@@ -58,7 +57,7 @@ def show_json(report: Report) -> None:
         "token_fetches": report.token_fetches,
         "all_equal": report.all_equal,
     }
-    write_line(sys.stdout, json.dumps(facts))
+    PlainScreen().say(json.dumps(facts))
 
 
 def show_table(report: Report) -> None:

@@ -22,10 +22,14 @@ async def interruptible(work: Callable[[], Awaitable[int]]) -> int:
         # Signals cannot be received there; Ctrl-C arrives as KeyboardInterrupt.
         return await work()
     ends: list[int] = []
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(_cancel_on_signal, tasks.cancel_scope, ends)
-        ends.append(await work())
-        tasks.cancel_scope.cancel()
+    try:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(_cancel_on_signal, tasks.cancel_scope, ends)
+            ends.append(await work())
+            tasks.cancel_scope.cancel()
+    except ExceptionGroup as failed:
+        # It is the only one: waiting for a signal does not fail.
+        raise failed.exceptions[0] from None
     return ends[0]
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from .._models import Outcome, SavedMedia
+from .. import Download, Outcome, SavedMedia
 
 AnyOutcome: TypeAlias = Outcome[Any, Any]
 """Of an upload or a download; an `Outcome` is invariant in its types."""
@@ -17,7 +17,7 @@ AnyOutcome: TypeAlias = Outcome[Any, Any]
 def as_json(outcome: AnyOutcome) -> str:
     """Return the outcome as one JSON object, in ASCII."""
     facts: dict[str, object] = {
-        "item": str(outcome.item),
+        "item": named(outcome.item),
         "ok": outcome.ok,
         "skipped": outcome.skipped,
         "attempts": outcome.attempts,
@@ -30,7 +30,7 @@ def as_json(outcome: AnyOutcome) -> str:
 
 def as_text(outcome: AnyOutcome) -> str:
     """Return what became of the item, the item, and the result, tabs between."""
-    columns = (_verdict(outcome), str(outcome.item), _result(outcome))
+    columns = (_verdict(outcome), named(outcome.item), _result(outcome))
     return "\t".join(map(printable, columns))
 
 
@@ -41,7 +41,17 @@ def success_as_text(outcome: AnyOutcome) -> str | None:
 
 def failure(outcome: AnyOutcome) -> str:
     """Name the item, and why it failed."""
-    return printable(f"{outcome.item}: {_result(outcome)}")
+    return printable(f"{named(outcome.item)}: {_result(outcome)}")
+
+
+def named(item: object) -> str:
+    """Return what the item is called on the command line."""
+    return item.media_id if isinstance(item, Download) else str(item)
+
+
+def reason(error: Exception) -> str:
+    """Say in a line what is wrong; the text of a ValueError of ours says it all."""
+    return printable(str(error) if isinstance(error, ValueError) else described(error))
 
 
 def described(error: Exception) -> str:

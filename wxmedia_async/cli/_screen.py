@@ -7,6 +7,9 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
+import anyio
+
+from ._streams import descriptor_of, takes_more
 from ._tally import Tally
 
 
@@ -26,18 +29,19 @@ class PlainScreen:
     """Two streams of lines."""
 
     def say(self, line: str) -> None:
-        write_line(sys.stdout, line)
+        sys.stdout.write(f"{line}\n")
 
     def complain(self, line: str) -> None:
-        write_line(sys.stderr, f"wxmedia: {line}")
+        sys.stderr.write(f"wxmedia: {line}\n")
 
 
-def write_line(file: TextIO, line: str) -> None:
-    """Write a line at once, whatever the file's encoding lacks."""
-    encoding = file.encoding or "utf-8"
-    encodable = line.encode(encoding, "backslashreplace").decode(encoding)
-    file.write(f"{encodable}\n")
-    file.flush()
+async def has_room(file: TextIO) -> None:
+    """Return when *file* takes a line, and let the transfers go on meanwhile."""
+    descriptor = descriptor_of(file)
+    # What cannot be waited for is no pipe, and written to at once.
+    if descriptor is None or takes_more(descriptor, 0):
+        return
+    await anyio.wait_writable(descriptor)
 
 
 class _Above:
@@ -50,16 +54,16 @@ class _Above:
         if sys.stdout.isatty():
             self._write(line)
         else:
-            write_line(sys.stdout, line)
+            sys.stdout.write(f"{line}\n")
 
     def complain(self, line: str) -> None:
         self._write(f"wxmedia: {line}")
 
 
 @contextmanager
-def open_screen(tally: Tally) -> Generator[Screen]:
+def open_screen(tally: Tally, *, quiet: bool = False) -> Generator[Screen]:
     """Show *tally* live while the block lasts, where standard error is a terminal."""
-    if not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty():
         yield PlainScreen()
         return
     from rich.console import Console

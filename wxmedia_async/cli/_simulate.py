@@ -11,7 +11,7 @@ from functools import partial
 import anyio
 import attrs
 
-from .._platforms import Platform
+from .. import Platform
 from ..simulator import Simulator
 from ..simulator.serve import serve
 from ._interrupt import interruptible

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import attrs
 
-from .._models import Progress
+from .. import Progress
 from ._lines import AnyOutcome
 
 _WINDOW = 5.0

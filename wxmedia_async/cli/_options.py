@@ -1,0 +1,89 @@
+"""What the options of the commands are called, and what they take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import attrs
+from cyclopts import Parameter, Token
+from cyclopts.validators import Number
+
+from .. import MINI_PROGRAM, OFFICIAL_ACCOUNT, WECOM, Platform, Rate
+
+PlatformName: TypeAlias = Literal["mini_program", "official_account", "wecom"]
+
+PLATFORMS: dict[PlatformName, Platform] = {
+    "mini_program": MINI_PROGRAM,
+    "official_account": OFFICIAL_ACCOUNT,
+    "wecom": WECOM,
+}
+
+MediaType: TypeAlias = Literal["image", "voice", "video", "thumb", "file"]
+Concurrency: TypeAlias = Annotated[int, Parameter(validator=Number(gte=1))]
+Port: TypeAlias = Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))]
+Bytes: TypeAlias = Annotated[int, Parameter(validator=Number(gte=1))]
+Seconds: TypeAlias = Annotated[float, Parameter(validator=Number(gt=0))]
+Tries: TypeAlias = Annotated[int, Parameter(validator=Number(gte=0))]
+Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
+
+
+def _rate(_: object, tokens: Sequence[Token]) -> Rate:
+    calls, _, per = tokens[0].value.partition("/")
+    return Rate(int(calls), float(per or 1))
+
+
+def _no_option(_: object, media_id: object) -> None:
+    if str(media_id).startswith("--"):
+        raise ValueError(f"{media_id} is no option; after -- it would be a media_id")
+
+
+Calls: TypeAlias = Annotated[
+    Rate, Parameter(converter=_rate, accepts_keys=False, n_tokens=1)
+]
+File: TypeAlias = Annotated[str, Parameter(required=True)]
+MediaId: TypeAlias = Annotated[
+    str,
+    Parameter(allow_leading_hyphen=True, required=True, validator=_no_option),
+]
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Common:
+    """
+    What uploads and downloads have in common.
+
+    Attributes:
+        platform: Which of WeChat's platforms.
+
+        base_url: Instead of the platform's hosts: a simulator, a gateway.
+
+        concurrency: Transfers in flight.
+
+        rate: The most calls per time: CALLS/SECONDS, or calls per second.
+
+        timeout: Seconds for each read, write and connect.
+
+        deadline: Seconds for one file, with all its tries.
+
+        retries: Further tries of a file that failed.
+
+        manifest: A file that remembers what is finished, for the next run.
+
+        json: Write one JSON object per file.
+
+        quiet: Write results and failures, and nothing else.
+    """
+
+    platform: PlatformName = "mini_program"
+    base_url: str | None = None
+    concurrency: Concurrency = 16
+    rate: Calls | None = None
+    timeout: Seconds = 30.0
+    deadline: Seconds = 300.0
+    retries: Tries = 3
+    manifest: Path | None = None
+    json: Flag = False
+    quiet: Flag = False
