@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import ServiceOf
 from tests.cli.service import SECRET, Service, json_lines
 from wxmedia_async import OFFICIAL_ACCOUNT, WECOM
-from wxmedia_async.cli import main
+from wxmedia_async.cli import _transfer, main
 from wxmedia_async.cli._screen import PlainScreen
 
 pytestmark = pytest.mark.usefixtures("credentials")
@@ -122,6 +122,69 @@ def test_download_from_standard_input(
 
     assert code == 0
     assert {path.stem for path in (tmp_path / "in").iterdir()} == set(ids)
+
+
+def test_upload_from_standard_input(
+    service: Service, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A - stands for paths on the lines of standard input, among others."""
+    listed = pictures[0].with_name("listed")
+    named = pictures[1].rename(pictures[1].with_name(" 猫 .jpg"))
+    listed.write_text(f"{named}\n{pictures[2]}\n", encoding="utf-16")
+
+    with open(listed) as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        code = service.run("upload", pictures[0], "-")
+
+    assert code == 0
+    assert {media.filename for media in service.simulator.media.values()} == {
+        pictures[0].name,
+        " 猫 .jpg",
+        pictures[2].name,
+    }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no text")
+def test_paths_that_are_no_text(
+    service: Service, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path on standard input may hold bytes that are no text."""
+    odd = os.fsencode(pictures[0].parent) + b"/\xfa\xfb.jpg"
+    os.rename(pictures[0], odd)
+    pictures[0].with_name("listed").write_bytes(odd)
+
+    with open(pictures[0].with_name("listed")) as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        code = service.run("upload", "-")
+
+    assert code == 0
+
+
+def test_names_after_two_hyphens(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """After -- everything is a file or an id, whatever it looks like."""
+    monkeypatch.chdir(tmp_path)
+    odd = ["--json", "-", "-x", "--", "--help"]
+    for name in odd:
+        Path(name).write_bytes(b"\xff\xd8\xff" + name.encode())
+
+    sent = main(["upload", "--base-url", service.url, "--", *odd])
+    uploaded = capsys.readouterr().out
+    got = main(["download", "--to", "in", "--base-url", service.url, "--", *odd])
+
+    assert sent == 0
+    assert {line.split("\t")[1] for line in uploaded.splitlines()} == set(odd)
+    assert got == 1
+    err = capsys.readouterr().err
+    assert all(f"wxmedia: {name}: MediaNotFound" in err for name in odd)
+
+
+@pytest.mark.parametrize("line", ["simulate -- --port", "demo -- x", "-- upload"])
+def test_nothing_to_name_after_two_hyphens(line: str, capsys: Captured) -> None:
+    """Commands that take no names refuse them after -- as well."""
+    assert main(line.split()) == 2
+    assert capsys.readouterr().out == ""
 
 
 def test_standard_input_that_cannot_be_read(
@@ -352,3 +415,160 @@ def test_nobody_reads_the_output(
 
     assert code == 1
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "calls"), [([], 4), (["--retries", "0"], 1), (["--retries", "1"], 2)]
+)
+def test_retries(
+    service: Service,
+    pictures: list[Path],
+    options: list[str],
+    calls: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The number of retries is how often a file that failed is tried again."""
+    # The shortest wait that there may be.
+    monkeypatch.setattr("random.uniform", lambda *_: 0.0)
+    service.simulator.fail(10, -1, on="upload")
+
+    code = service.run("upload", pictures[0], *options)
+
+    assert code == 1
+    assert service.calls("upload") == calls
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--timeout", "0.05", "--retries", "0"], ["--deadline", "0.05"]],
+)
+@pytest.mark.parametrize("command", ["upload", "download"])
+def test_limits_of_time(
+    service: Service,
+    pictures: list[Path],
+    command: str,
+    options: list[str],
+    capsys: Captured,
+) -> None:
+    """A stall ends after the timeout, a file with all its tries after the deadline."""
+    media_id = service.simulator.put(b"\xff\xd8\xff")
+    named = [pictures[0]] if command == "upload" else [media_id, "--to", "in"]
+    service.simulator.fail(10, "stall", on="upload")
+    service.simulator.fail(10, "stall", on="download")
+
+    code = service.run(command, *named, *options)
+
+    assert code == 1
+    assert "TransferTimeout" in capsys.readouterr().err
+
+
+def test_max_bytes(service: Service, tmp_path: Path, capsys: Captured) -> None:
+    """A media above the limit is not taken; one that is not is."""
+    small = service.simulator.put(b"\xff\xd8\xff" + bytes(100))
+    large = service.simulator.put(b"\xff\xd8\xff" + bytes(200))
+
+    code = service.run("download", small, large, "--to", tmp_path, "--max-bytes", 150)
+
+    assert code == 1
+    assert f"wxmedia: {large}: TooLarge" in capsys.readouterr().err
+    assert (tmp_path / f"{small}.jpg").exists()
+
+
+def test_hd_voice(service_of: ServiceOf, tmp_path: Path, capsys: Captured) -> None:
+    """The speex recording of a voice is asked for, and named by its media_id."""
+    service = service_of(OFFICIAL_ACCOUNT)
+    voice = service.simulator.put(b"#!SPEEX", "voice", "a.amr")
+    line = ["download", voice, "wrong", "--to", tmp_path, "--hd-voice"]
+
+    code = service.run(*line, "--platform", "official_account")
+
+    out, err = capsys.readouterr()
+    assert code == 1
+    assert service.calls("/media/get/jssdk") == 2
+    assert f"saved\t{voice}\t" in out
+    assert err.startswith("wxmedia: wrong: MediaNotFound")
+
+
+def test_cache(service: Service, pictures: list[Path], tmp_path: Path) -> None:
+    """With a cache the same bytes are uploaded once, by several commands too."""
+    line = ["upload", *pictures[:2], pictures[0], "--cache", tmp_path / "cache"]
+
+    first = service.run(*line)
+    second = service.run(*line)
+
+    assert (first, second) == (0, 0)
+    assert service.calls("upload") == 2
+
+
+def test_cache_of_a_token(
+    service: Service,
+    pictures: list[Path],
+    tmp_path: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A cache beside a bare token has to know whose it is: WXMEDIA_APPID tells."""
+    service.simulator.open_access = True
+    monkeypatch.setenv("WXMEDIA_TOKEN", service.simulator._tokens.stable("x")[0])
+    line = ["upload", pictures[0], "--cache", tmp_path / "cache"]
+
+    named = service.run(*line)
+    monkeypatch.delenv("WXMEDIA_APPID")
+    nameless = service.run(*line)
+
+    assert (named, nameless) == (0, 2)
+    assert "set WXMEDIA_APPID beside WXMEDIA_TOKEN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_quiet(
+    service: Service,
+    pictures: list[Path],
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+) -> None:
+    """With --quiet results and failures are written, even on a terminal no more."""
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+
+    code = service.run("upload", pictures[0], "missing.jpg", "--quiet", *options)
+
+    out, err = capsys.readouterr()
+    assert code == 1
+    assert out.count("\n") == (2 if options else 1)
+    assert err.startswith("wxmedia: missing.jpg: FileNotFoundError: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ValueError("the proxy nonsense://proxy cannot be used:\nno such scheme"),
+        FileNotFoundError(2, "No such file or directory", "/nowhere/bundle.pem"),
+        PermissionError(13, "Permission denied", "/root/bundle.pem"),
+    ],
+    ids=["proxy", "missing", "forbidden"],
+)
+@pytest.mark.parametrize("command", ["upload", "download"])
+def test_client_that_cannot_be_made(
+    command: str,
+    failure: Exception,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the environment has that no client can use is one line; exit code 2."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(_transfer, "MediaClient", fail)
+    to = ["--to", "in"] if command == "download" else []
+
+    code = main([command, "x", *to])
+
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert err.startswith("wxmedia: ")
+    assert err.count("\n") == 1
+    assert str(failure).splitlines()[0] in err

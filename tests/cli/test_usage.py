@@ -9,7 +9,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from wxmedia_async.cli import _app, _transfer, main
+import wxmedia_async
+from wxmedia_async.cli import _transfer, main
 
 Captured = pytest.CaptureFixture[str]
 
@@ -36,7 +37,15 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
         ("download --to x", "IDS"),
         ("download ID", "--to"),
         ("download ID --to x --overwriet", "--overwriet is no option"),
-        ("upload a.jpg --nonsense", "--nonsense"),
+        ("upload a.jpg --nonsense", "--nonsense is no option"),
+        ("upload -x", "-x is no option"),
+        ("upload a.jpg --timeout 0", "--timeout"),
+        ("upload a.jpg --timeout nan", "--timeout"),
+        ("upload a.jpg --deadline 0", "--deadline"),
+        ("upload a.jpg --retries -1", "--retries"),
+        ("upload a.jpg --hd-voice", "--hd-voice is no option"),
+        ("download ID --to x --max-bytes 0", "--max-bytes"),
+        ("download ID --to x --cache c", "--cache is no option"),
         ("upload a.jpg --type picture", "picture"),
         ("upload a.jpg --platform wechat", "wechat"),
         ("upload a.jpg --concurrency 0", "--concurrency"),
@@ -163,18 +172,39 @@ def test_library_needs_no_extra() -> None:
     assert done.returncode == 0
 
 
-def test_as_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``python -m wxmedia_async.cli`` is the same command."""
+@pytest.mark.parametrize("folder", ["wxmedia_async", "wxmedia_async/cli"])
+def test_as_a_module(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``python -m wxmedia_async`` is the same command, and so is its folder."""
     monkeypatch.setattr(sys, "argv", ["wxmedia", "nonsense"])
+    path = Path(wxmedia_async.__file__).parents[1] / folder / "__main__.py"
 
     with pytest.raises(SystemExit) as exited:
         # Not run_module: pytest loads the modules of its plugins by its own
         # loader, which that cannot use.
-        runpy.run_path(
-            str(Path(_app.__file__).with_name("__main__.py")), run_name="__main__"
-        )
+        runpy.run_path(str(path), run_name="__main__")
 
     assert exited.value.code == 2
+
+
+@pytest.mark.parametrize("line", ["--help", "--version", "upload --help", "nonsense"])
+def test_help_is_quick(line: str) -> None:
+    """What transfers nothing loads nothing that it would need."""
+    program = """if True:
+        import sys
+        from wxmedia_async.cli import main
+        main(sys.argv[1:])
+        heavy = "httpx anyio ssl uvicorn sqlite3 markdown_it wxmedia_async._client"
+        sys.exit(f"loaded: {sys.modules.keys() & set(heavy.split())}")
+    """
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, *line.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stderr.splitlines()[-1] == "loaded: set()"
 
 
 def test_interrupted_before_there_is_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,5 +36,14 @@ def token_from(
 
 
 def account_from(environment: Mapping[str, str]) -> str | None:
-    """Return whose media_ids these are, where the token alone would not tell."""
-    return environment.get(APPID) if environment.get(TOKEN) else None
+    """
+    Return whose media_ids a cache is to keep, where the token does not tell.
+
+    Raises:
+        ValueError: The environment does not tell it either.
+    """
+    if not environment.get(TOKEN):
+        return None
+    if account := environment.get(APPID):
+        return account
+    raise ValueError(f"a cache needs to know the account: set {APPID} beside {TOKEN}")

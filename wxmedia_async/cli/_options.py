@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import attrs
-from cyclopts import Parameter, Token
+from cyclopts import CycloptsError, Parameter, Token
 from cyclopts.validators import Number
 
 from .. import MINI_PROGRAM, OFFICIAL_ACCOUNT, WECOM, Platform, Rate
@@ -34,18 +34,26 @@ def _rate(_: object, tokens: Sequence[Token]) -> Rate:
     return Rate(int(calls), float(per or 1))
 
 
-def _no_option(_: object, media_id: object) -> None:
+# Not a ValueError: cyclopts would show all the other files with it.
+def _no_long_option(_: object, media_id: object) -> None:
+    # WeChat makes ids that begin with one hyphen.
     if str(media_id).startswith("--"):
-        raise ValueError(f"{media_id} is no option; after -- it would be a media_id")
+        raise CycloptsError(f"{media_id} is no option; after -- it would be a media_id")
+
+
+def _no_option(_: object, file: object) -> None:
+    if str(file).startswith("-") and file != "-":
+        raise CycloptsError(f"{file} is no option; after -- it would be a file")
 
 
 Calls: TypeAlias = Annotated[
     Rate, Parameter(converter=_rate, accepts_keys=False, n_tokens=1)
 ]
-File: TypeAlias = Annotated[str, Parameter(required=True)]
+File: TypeAlias = Annotated[
+    str, Parameter(allow_leading_hyphen=True, required=True, validator=_no_option)
+]
 MediaId: TypeAlias = Annotated[
-    str,
-    Parameter(allow_leading_hyphen=True, required=True, validator=_no_option),
+    str, Parameter(allow_leading_hyphen=True, required=True, validator=_no_long_option)
 ]
 
 

@@ -127,7 +127,7 @@ def _client(common: Common, cache: Path | None = None) -> MediaClient:
         deadline=common.deadline,
         retry=RetryPolicy(attempts=common.retries + 1),
         upload_cache=None if cache is None else FileUploadCache(cache),
-        account=account_from(os.environ),
+        account=None if cache is None else account_from(os.environ),
     )
 
 
