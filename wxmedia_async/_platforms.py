@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
 import attrs
@@ -60,6 +61,13 @@ class Platform:
     limits: Mapping[str, Limit] = attrs.field(converter=_read_only, hash=False)
     max_bytes: int = 64 * MIB
     wecom: bool = False
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # A read-only view can be neither pickled nor copied; what it shows can.
+        fields = attrs.fields(type(self))
+        values = {field.alias: getattr(self, field.name) for field in fields}
+        values["limits"] = dict(self.limits)
+        return partial(type(self), **values), ()
 
 
 _IMAGE = Limit(10 * MIB, suffixes=(".jpg", ".jpeg", ".png", ".gif", ".bmp"))
