@@ -8,7 +8,6 @@ import attrs
 import httpx
 
 from wxmedia_async.simulator import Simulator
-from wxmedia_async.simulator._inprocess import InProcess
 
 PICTURE = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 40
 
@@ -25,7 +24,7 @@ class Clock:
 
 def in_process(simulator: Simulator) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        transport=InProcess(simulator), base_url="http://wechat.test"
+        transport=simulator.transport(), base_url="http://wechat.test"
     )
 
 

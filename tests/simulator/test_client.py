@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.simulator.calling import PICTURE
@@ -12,6 +15,7 @@ from wxmedia_async import (
     WECOM,
     AppToken,
     CorpToken,
+    MediaClient,
     MediaNotFound,
     Platform,
     TokenProvider,
@@ -70,6 +74,41 @@ async def test_options_reach_the_client() -> None:
 
     assert repr(client) == "<MediaClient of mini_program>"
     assert "access_token" not in simulator.requests[-1].query
+
+
+async def test_a_transport_to_it(tmp_path: Path) -> None:
+    """An application that builds its own client gets there by a transport."""
+    simulator = Simulator(OFFICIAL)
+    simulator.open_access = True
+    http = httpx.AsyncClient(transport=simulator.transport(), base_url="http://any")
+    media_id = simulator.put(PICTURE)
+
+    async with (
+        http,
+        MediaClient(
+            None, platform=OFFICIAL, base_url="http://any", http=http
+        ) as client,
+    ):
+        plain = await http.get(f"/cgi-bin/media/get?media_id={media_id}")
+        saved = await client.download(media_id, tmp_path)
+
+    assert plain.content == PICTURE
+    assert saved.size == len(PICTURE)
+
+
+def test_the_application_needs_no_client() -> None:
+    """Whoever serves it loads neither httpx nor the client."""
+    program = """if True:
+        import sys
+        from wxmedia_async.simulator import Simulator
+        Simulator().put(b"x")
+        print(sys.modules.keys() & {"httpx", "wxmedia_async._client"})
+    """
+    line = [sys.executable, "-c", program]
+
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "set()\n"
 
 
 def test_it_shows_what_it_is() -> None:

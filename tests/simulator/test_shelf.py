@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import resource
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,7 +84,7 @@ async def test_a_download_outlives_its_media(
             chunks = aiter(media)
             received = await anext(chunks)
             clock.now += 4 * DAY
-            simulator._shelf.find(media_id)
+            simulator.media.get(media_id)
             received += b"".join([chunk async for chunk in chunks])
 
     assert media_id not in simulator.media
@@ -96,7 +98,7 @@ def test_an_expired_media_leaves_the_disk(
     media_id = simulator.put(LARGE)
     clock.now += 3 * DAY
 
-    found = simulator._shelf.find(media_id)
+    found = simulator.media.get(media_id)
 
     assert found is None
     assert [path for path in folder.rglob("*") if path.is_file()] == []
@@ -117,3 +119,103 @@ def test_a_simulator_that_is_not_closed(folder: Path) -> None:
     gc.collect()
 
     assert list(folder.iterdir()) == []
+
+
+FILL = """
+import sys
+from pathlib import Path
+from wxmedia_async.simulator import Simulator
+
+def memory():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 >> 20
+
+simulator, sizes = Simulator(), []
+for _ in range(4):
+    for number in range(int(sys.argv[1])):
+        simulator.put(bytes(int(sys.argv[2])), filename=f"{number}.jpg")
+    sizes.append(memory())
+print(len(simulator.media), sizes[-1] - sizes[-2])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("count", "size"), [(160, 250_000), (4_000, 10_000)])
+def test_memory_is_bounded(count: int, size: int) -> None:
+    """However many small media there are, memory stops growing at a total."""
+    done = subprocess.run(
+        [sys.executable, "-c", FILL, str(count), str(size)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    kept, grown = map(int, done.stdout.split())
+    assert kept == 4 * count
+    assert grown < 10
+
+
+def test_expired_media_are_not_there(
+    simulator: Simulator, clock: Clock, folder: Path
+) -> None:
+    """What is too old is gone, small and large, before anybody asks for it."""
+    old = [simulator.put(b"small"), simulator.put(LARGE)]
+    clock.now += 2 * DAY
+    young = [simulator.put(b"young"), simulator.put(LARGE)]
+    clock.now += DAY
+
+    assert list(simulator.media) == young
+    assert len(simulator.media) == 2
+    assert not any(media_id in simulator.media for media_id in old)
+    assert sum(path.is_file() for path in folder.rglob("*")) == 1
+
+
+def test_media_are_seen_while_they_come(simulator: Simulator) -> None:
+    """What `media` gave shows what is stored later as well, in its order."""
+    media = simulator.media
+    media_ids = [simulator.put(b"%d" % number) for number in range(3)]
+
+    assert list(media) == media_ids
+    assert [one.content for one in media.values()] == [b"0", b"1", b"2"]
+    assert media.get("wrong") is None
+    with pytest.raises(KeyError):
+        media["wrong"]
+
+
+def test_it_can_be_filled_again(simulator: Simulator) -> None:
+    """A simulator that was closed is an empty one."""
+    simulator.put(LARGE)
+    simulator.close()
+
+    media_id = simulator.put(b"new")
+
+    assert list(simulator.media) == [media_id]
+
+
+def test_it_is_filled_from_several_threads(simulator: Simulator) -> None:
+    """A test may fill it while a server's thread answers from it."""
+
+    def fill() -> None:
+        for _ in range(50):
+            simulator.put(b"x")
+            _ = list(simulator.media.values())
+
+    threads = [threading.Thread(target=fill) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(simulator.media) == 200
+
+
+def test_a_file_that_somebody_removed(
+    simulator: Simulator, clock: Clock, folder: Path
+) -> None:
+    """A file that a cleaner of temporary files took does not hinder forgetting it."""
+    simulator.put(LARGE)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    clock.now += 4 * DAY
+
+    assert not simulator.media

@@ -9,7 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import anyio
 import attrs
@@ -20,15 +20,20 @@ from ._faults import Call, Fault, Faults, InFlight, is_status
 from ._form import MediaForm
 from ._media import Shelf, StoredMedia, new_file
 from ._replies import Answer
-from ._requests import Exchange, Receive, Scope, SeenRequest, Send
+from ._requests import TOO_LONG, Exchange, Receive, Scope, SeenRequest, Send
 from ._sending import reset, send_answer
-from ._token_endpoints import MAX_JSON, TokenEndpoints, parsed
+from ._token_endpoints import TokenEndpoints, parsed
 from ._tokens import Tokens
 
 if TYPE_CHECKING:
-    from .._client import MediaClient
+    import httpx
 
-_MOST_REQUESTS = 10_000
+    from .. import MediaClient
+
+_MOST_KEPT = 10_000
+# https://developers.weixin.qq.com/doc/offiaccount/Message_Management/Service_Center_messages.html
+# has no number; this is more than any message needs.
+_LONGEST_MESSAGE = 64 * 1024
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})", re.ASCII)
 _MOST_AT_ONCE = 20 * 1024 * 1024
 _LINK = "/vweixinp/"
@@ -65,7 +70,7 @@ class Simulator:
     Attributes:
         requests: The latest 10 000 requests.
 
-        sent: The customer messages that were sent.
+        sent: The latest 10 000 customer messages that were sent.
 
         video_links: Whether a video is answered by a link to it.
 
@@ -86,7 +91,7 @@ class Simulator:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.platform = platform
-        self.requests: deque[SeenRequest] = deque(maxlen=_MOST_REQUESTS)
+        self.requests: deque[SeenRequest] = deque(maxlen=_MOST_KEPT)
         self.sent: list[Mapping[str, Any]] = []
         self.video_links: bool = not platform.wecom
         self.open_access = False
@@ -128,7 +133,7 @@ class Simulator:
     @property
     def media(self) -> Mapping[str, StoredMedia]:
         """What is stored, by media_id."""
-        return self._shelf.media
+        return self._shelf
 
     @property
     def token_fetches(self) -> int:
@@ -172,6 +177,17 @@ class Simulator:
         """Forget all media, and the temporary files they are in."""
         self._shelf.clear()
 
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """
+        Return a transport that leads to this, in process.
+
+        For applications that build their own client; bodies are streamed both
+        ways: ``httpx.AsyncClient(transport=simulator.transport())``.
+        """
+        from ._inprocess import InProcess
+
+        return InProcess(self)
+
     def client(self, **options: Any) -> MediaClient:
         """
         Return a `MediaClient` that is wired to this, in process.
@@ -181,14 +197,13 @@ class Simulator:
         """
         import httpx
 
-        from .._client import MediaClient
-        from ._inprocess import InProcess
+        from .. import MediaClient
 
         if "token" not in options:
             options["token"], _ = self._tokens.stable("client")
         options.setdefault("platform", self.platform)
         options.setdefault("base_url", "http://simulator")
-        options.setdefault("http", httpx.AsyncClient(transport=InProcess(self)))
+        options.setdefault("http", httpx.AsyncClient(transport=self.transport()))
         return MediaClient(options.pop("token"), **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -198,7 +213,8 @@ class Simulator:
         request = SeenRequest.of(scope)
         self.requests.append(request)
         route = self._route_of(request)
-        exchange = Exchange(request, scope["scheme"], receive, send)
+        root = scope.get("root_path", "").rstrip("/")
+        exchange = Exchange(request, scope["scheme"], root, receive, send)
         if route.call not in ("upload", "download"):
             await self._answer(exchange, route)
             return
@@ -215,6 +231,8 @@ class Simulator:
                 return
 
     def _route_of(self, request: SeenRequest) -> _Route:
+        if request.path == TOO_LONG:
+            return _Route(_too_long)
         if request.path.startswith(_LINK) and request.method in ("GET", "HEAD"):
             # It leads to a file server, which knows nothing of errcodes.
             return _Route(self._follow_link, "download", errcodes=False)
@@ -273,7 +291,7 @@ class Simulator:
             form.file.close()
             return self._failure(code)
         media_id = self._shelf.add(form.file, type, form.filename, form.content_type)
-        stored = self._shelf.media[media_id]
+        stored = self._shelf[media_id]
         return _replies.uploaded(media_id, stored, wecom=self.platform.wecom)
 
     def _media_code(self, type: str, form: MediaForm) -> int | None:
@@ -291,7 +309,7 @@ class Simulator:
         if code is not None:
             return self._failure(code)
         media_id = request.query["media_id"]
-        stored = self._shelf.media[media_id]
+        stored = self._shelf[media_id]
         if stored.type == "video" and self.video_links:
             return _replies.document({"video_url": _link(exchange)})
         hd_voice = request.path.endswith("jssdk")
@@ -302,7 +320,7 @@ class Simulator:
     def _media_id_code(self, request: SeenRequest) -> int | None:
         if "media_id" not in request.query:
             return 41006
-        stored = self._shelf.find(request.query["media_id"])
+        stored = self._shelf.get(request.query["media_id"])
         hd_voice = request.path.endswith("jssdk")
         if hd_voice and self.platform.name == "mini_program":
             return 48001
@@ -324,7 +342,7 @@ class Simulator:
     async def _follow_link(self, exchange: Exchange) -> Answer:
         request = exchange.request
         media_id = unquote(request.path.removeprefix(_LINK)).removesuffix(".mp4")
-        stored = self._shelf.find(media_id)
+        stored = self._shelf.get(media_id)
         if stored is None or "vkey" not in request.query:
             return _replies.status_page(403)
         return _replies.linked(stored)
@@ -339,16 +357,23 @@ class Simulator:
         return 42001 if state == "expired" else None
 
     async def _send_message(self, exchange: Exchange) -> Answer:
-        message = parsed(await exchange.body(MAX_JSON))
+        body = await exchange.body(_LONGEST_MESSAGE)
         code = self._token_code(exchange.request)
+        if code is None and len(body) > _LONGEST_MESSAGE:
+            code = 45002
         if code is not None:
             return self._failure(code)
-        self.sent.append(message)
+        self.sent.append(parsed(body))
+        del self.sent[:-_MOST_KEPT]
         return _replies.document({"errcode": 0, "errmsg": "ok"})
 
 
 async def _not_found(exchange: Exchange) -> Answer:
     return _replies.status_page(404)
+
+
+async def _too_long(exchange: Exchange) -> Answer:
+    return await _refuse(exchange, _replies.status_page(431))
 
 
 async def _refuse(exchange: Exchange, refusal: Answer) -> Answer:
@@ -378,4 +403,5 @@ def _link(exchange: Exchange) -> str:
     host = exchange.request.headers.get("host", "simulator")
     media_id = exchange.request.query["media_id"]
     vkey = secrets.token_hex(16)
-    return f"{exchange.scheme}://{host}{_LINK}{media_id}.mp4?vkey={vkey}"
+    path = f"{quote(exchange.root)}{_LINK}{media_id}.mp4"
+    return f"{exchange.scheme}://{host}{path}?vkey={vkey}"

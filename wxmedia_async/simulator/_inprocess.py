@@ -177,6 +177,7 @@ def _scope(request: httpx.Request) -> Scope:
         "method": request.method,
         "scheme": request.url.scheme,
         "path": request.url.path,
+        "root_path": "",
         "raw_path": request.url.raw_path.split(b"?")[0],
         "query_string": request.url.query,
         "headers": [(name.lower(), value) for name, value in request.headers.raw],

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import secrets
 import shutil
+import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import attrs
 
 LIFETIME = 3 * 86_400.0
 _IN_MEMORY = 256 * 1024
+_IN_MEMORY_OF_ALL = 32 * 1024 * 1024
 _PIECE = 256 * 1024
 
 
@@ -57,11 +60,6 @@ class StoredMedia:
                 start += len(piece)
                 yield piece
 
-    def forget(self) -> None:
-        """Remove the bytes from the disk."""
-        if isinstance(self._kept, Path):
-            self._kept.unlink()
-
     def _open(self) -> IO[bytes]:
         kept = self._kept
         return io.BytesIO(kept) if isinstance(kept, bytes) else kept.open("rb")
@@ -72,44 +70,91 @@ def new_file() -> IO[bytes]:
     return tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)
 
 
-@attrs.define(eq=False)
-class Shelf:
-    """
-    All media, by media_id.
+_SCHEMA = f"""
+PRAGMA cache_size = -{_IN_MEMORY_OF_ALL // 1024};
+PRAGMA journal_mode = OFF;
+CREATE TABLE media (
+    media_id TEXT PRIMARY KEY, type TEXT, filename TEXT, content_type TEXT,
+    size INTEGER, created_at REAL, kept BLOB
+);
+CREATE INDEX by_age ON media (created_at);
+"""
 
-    None of them has a file open while nobody reads it, so there may be more
-    media than files that a process may have open.
+
+@attrs.define(eq=False, repr=False)
+class Shelf(Mapping[str, StoredMedia]):
+    """
+    All media that are not too old, by media_id.
+
+    They are in a database that is in memory until it has grown large, and from
+    then on in a temporary file, so memory is bounded however many there are. A
+    media that is large itself has a file of its own. None of these is open while
+    nobody reads it, so there may be more media than files that may be open.
     """
 
-    _clock: Callable[[], float] = attrs.field(repr=False)
-    media: dict[str, StoredMedia] = attrs.field(factory=dict[str, StoredMedia])
-    _folder: Path | None = None
+    _clock: Callable[[], float]
+    _database: sqlite3.Connection | None = attrs.field(default=None, init=False)
+    _folder: Path | None = attrs.field(default=None, init=False)
+    # A server has a thread of its own, and whoever looks at it another one.
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def add(self, file: IO[bytes], type: str, filename: str, content_type: str) -> str:
         """Keep what *file* holds, close it, and return its media_id."""
-        size = file.seek(0, 2)
-        media_id = secrets.token_urlsafe(48)
-        self.media[media_id] = StoredMedia(
-            type, filename, content_type, size, self._clock(), self._keep(file, size)
+        size, media_id = file.seek(0, 2), secrets.token_urlsafe(48)
+        self._rows(
+            "INSERT INTO media VALUES (?, ?, ?, ?, ?, ?, ?)",
+            *(media_id, type, filename, content_type, size, self._clock()),
+            self._keep(file, size),
         )
         return media_id
 
-    def find(self, media_id: str) -> StoredMedia | None:
-        """Return a media that is not too old."""
-        found = self.media.get(media_id)
-        if found is None or self._clock() < found.created_at + LIFETIME:
-            return found
-        self.media.pop(media_id).forget()
-        return None
-
     def clear(self) -> None:
         """Forget everything."""
-        self.media.clear()
-        if self._folder is not None:
-            shutil.rmtree(self._folder)
-            self._folder = None
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+            if self._folder is not None:
+                shutil.rmtree(self._folder)
+                self._folder = None
 
-    def _keep(self, file: IO[bytes], size: int) -> bytes | Path:
+    def __getitem__(self, media_id: str) -> StoredMedia:
+        rows = self._rows(
+            "SELECT type, filename, content_type, size, created_at, kept"
+            " FROM media WHERE media_id = ?",
+            media_id,
+        )
+        if not rows:
+            raise KeyError(media_id)
+        [(type, filename, content_type, size, created_at, kept)] = rows
+        if isinstance(kept, str):
+            kept = Path(kept)
+        return StoredMedia(type, filename, content_type, size, created_at, kept)
+
+    def __iter__(self) -> Iterator[str]:
+        for (media_id,) in self._rows("SELECT media_id FROM media ORDER BY rowid"):
+            yield media_id
+
+    def __len__(self) -> int:
+        [(count,)] = self._rows("SELECT count(*) FROM media")
+        return int(count)
+
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Do something to what is not too old."""
+        with self._lock:
+            if self._database is None:
+                self._database = _new_database()
+            self._forget_old(self._database)
+            return self._database.execute(statement, values).fetchall()
+
+    def _forget_old(self, database: sqlite3.Connection) -> None:
+        old = (self._clock() - LIFETIME,)
+        files = "SELECT kept FROM media WHERE created_at <= ? AND typeof(kept) = 'text'"
+        for (path,) in database.execute(files, old).fetchall():
+            Path(path).unlink(missing_ok=True)
+        database.execute("DELETE FROM media WHERE created_at <= ?", old)
+
+    def _keep(self, file: IO[bytes], size: int) -> bytes | str:
         with file:
             file.seek(0)
             if size <= _IN_MEMORY:
@@ -117,9 +162,17 @@ class Shelf:
             path = self._new_path()
             with path.open("xb") as kept:
                 shutil.copyfileobj(file, kept, _PIECE)
-        return path
+        return str(path)
 
     def _new_path(self) -> Path:
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="wxmedia-simulator-"))
-        return self._folder / secrets.token_hex(16)
+        with self._lock:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="wxmedia-simulator-"))
+            return self._folder / secrets.token_hex(16)
+
+
+def _new_database() -> sqlite3.Connection:
+    # Without a name it is a temporary one, which is gone when it is closed.
+    database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    database.executescript(_SCHEMA)
+    return database

@@ -36,6 +36,7 @@ TEXTS: Mapping[int, str] = {
     42001: "access_token expired",
     44001: "empty media data",
     45001: "media size out of limit",
+    45002: "content size out of limit",
     45009: "reach max api daily quota limit",
     45011: "api minute-quota reach limit, please retry next minute",
     45033: "api concurrent out of limit",

@@ -9,6 +9,10 @@ from urllib.parse import parse_qsl
 
 import attrs
 
+# As nginx has it; a path that no request has.
+_LONGEST_HEAD = 32 * 1024
+TOO_LONG = "too long"
+
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -23,7 +27,7 @@ class SeenRequest:
     Attributes:
         method: ``GET``, ``HEAD`` or ``POST``.
 
-        path: Without the query.
+        path: Without the query, and below where the simulator is mounted.
 
         query: The query, not shown: it holds the token.
 
@@ -37,7 +41,10 @@ class SeenRequest:
 
     @classmethod
     def of(cls, scope: Scope) -> SeenRequest:
-        """Read the scope of an ASGI application."""
+        """Read the scope of an ASGI application, none of it where it is too long."""
+        path = _below(scope.get("root_path", ""), scope["path"])
+        if _length(scope) > _LONGEST_HEAD:
+            return cls(scope["method"], TOO_LONG, {}, {})
         query = parse_qsl(
             scope["query_string"].decode("latin-1"), keep_blank_values=True
         )
@@ -45,7 +52,19 @@ class SeenRequest:
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]
         }
-        return cls(scope["method"], scope["path"], dict(query), headers)
+        return cls(scope["method"], path, dict(query), headers)
+
+
+def _length(scope: Scope) -> int:
+    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    return len(scope["path"]) + len(scope["query_string"]) + headers
+
+
+def _below(root: str, path: str) -> str:
+    """Return the path below where an application is mounted."""
+    # ASGI's `path` includes `root_path`; what is older leaves it out.
+    rest = path.removeprefix(root.rstrip("/"))
+    return rest if rest.startswith("/") else path
 
 
 @attrs.frozen(eq=False)
@@ -57,10 +76,13 @@ class Exchange:
         request: Its head.
 
         scheme: ``http`` or ``https``.
+
+        root: The path where the simulator is mounted; empty for a host's own.
     """
 
     request: SeenRequest
     scheme: str
+    root: str
     receive: Receive
     send: Send
 

@@ -15,6 +15,7 @@ from ._tokens import OVERLAP, Tokens
 
 MAX_JSON = 1024 * 1024
 _GRANT = "client_credential"
+_LONGEST = 256
 
 
 @attrs.define(eq=False)
@@ -72,6 +73,9 @@ class TokenEndpoints:
             return 41002
         if not asked.get(secret):
             return 41004
+        # Tokens are kept by them.
+        if len(str(asked[id])) > _LONGEST or len(str(asked[secret])) > _LONGEST:
+            return 40013
         if self._appid not in (None, asked[id]):
             return 40013
         if self._secret in (None, asked[secret]):
