@@ -328,6 +328,17 @@ def test_output_is_a_stream(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes() == b"\\u732b\\udc80\n"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gbk", "ascii"])
+def test_encodings(encoding: str, tmp_path: Path) -> None:
+    """Lines are one text in the stream's encoding, whose mark comes once."""
+    with open(tmp_path / "out", "w", encoding=encoding) as file:
+        output = Output(file)
+        for line in ("one\n", "two\n"):
+            output.write(line)
+
+    assert (tmp_path / "out").read_text(encoding=encoding) == "one\ntwo\n"
+
+
 def test_output_of_something_else() -> None:
     """A stream that is no file, as of a notebook, is written to as it is."""
     file = io.StringIO()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -539,6 +540,33 @@ def test_quiet(
     assert out.count("\n") == (2 if options else 1)
     assert err.startswith("wxmedia: missing.jpg: FileNotFoundError: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("options", [[], ["--quiet"]])
+def test_warnings_of_the_library(
+    service: Service,
+    pictures: list[Path],
+    options: list[str],
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the library warns of is a line on standard error, without a traceback."""
+    logger = logging.getLogger("wxmedia_async")
+
+    async def warn(*_: object) -> None:
+        try:
+            raise OSError("no disk")
+        except OSError:
+            logger.warning("an aid failed:\n%s", "no disk", exc_info=True)
+        logger.info("nothing for people")
+
+    monkeypatch.setattr(_transfer, "has_room", warn)
+
+    code = service.run("upload", pictures[0], *options)
+
+    assert code == 0
+    assert capsys.readouterr().err == "wxmedia: an aid failed:\\nno disk\n"
+    assert logger.handlers == []
 
 
 @pytest.mark.parametrize(

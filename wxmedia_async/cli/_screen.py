@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Protocol, TextIO
 
 import anyio
 
+from ._lines import printable
 from ._streams import descriptor_of, takes_more
 from ._tally import Tally
 
@@ -60,9 +62,36 @@ class _Above:
         self._write(f"wxmedia: {line}")
 
 
+class _Warnings(logging.Handler):
+    """Warnings of the library, each a line like others."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__(logging.WARNING)
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._screen.complain(printable(record.getMessage()))
+
+
 @contextmanager
 def open_screen(tally: Tally, *, quiet: bool = False) -> Generator[Screen]:
-    """Show *tally* live while the block lasts, where standard error is a terminal."""
+    """
+    Give a place for lines, and for warnings of the library, while the block lasts.
+
+    Where standard error is a terminal, *tally* is shown there live.
+    """
+    logger = logging.getLogger("wxmedia_async")
+    with _lines_of(tally, quiet=quiet) as screen:
+        warnings = _Warnings(screen)
+        logger.addHandler(warnings)
+        try:
+            yield screen
+        finally:
+            logger.removeHandler(warnings)
+
+
+@contextmanager
+def _lines_of(tally: Tally, *, quiet: bool) -> Generator[Screen]:
     if quiet or not sys.stderr.isatty():
         yield PlainScreen()
         return

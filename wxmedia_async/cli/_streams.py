@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -36,6 +37,9 @@ class Output(io.TextIOBase):
         self._file = file
         # A console of Windows takes text, not bytes.
         self._descriptor = None if sys.platform == "win32" else descriptor_of(file)
+        # One that goes on: the mark of an encoding comes once.
+        encoder = codecs.getincrementalencoder(self.encoding)
+        self._encoder = encoder("backslashreplace")
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # typeshed: writable
@@ -49,7 +53,7 @@ class Output(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         try:
-            self._send(text.encode(self.encoding, "backslashreplace"))
+            self._send(self._encoder.encode(text))
         # A ValueError is what Python says of a file that it has closed.
         except (OSError, ValueError) as error:
             raise Undelivered(error) from None
