@@ -12,7 +12,9 @@ import wxmedia_async
 
 PACKAGE = Path(wxmedia_async.__file__).parent
 
-LEAVES = {"_errors", "_models", "_platforms", "_progress", "_foreign", "_events"}
+LEAVES = {
+    *("_errors", "_models", "_platforms", "_progress", "_foreign", "_events", "_lazy"),
+}
 
 # What each part may import of the others; `_wire` and what is pure is for all.
 BELOW = {

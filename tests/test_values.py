@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -25,19 +25,26 @@ from wxmedia_async import (
     CloudbaseToken,
     CorpToken,
     Download,
+    Event,
+    Failed,
     FileTokenStore,
     FileUploadCache,
+    Finished,
     Limit,
     MediaContent,
     MediaNotFound,
     MemoryUploadCache,
     Outcome,
+    Paused,
     Platform,
     Progress,
     Rate,
     RedisTokenStore,
+    Renewed,
+    Retried,
     RetryPolicy,
     SavedMedia,
+    Started,
     StaticToken,
     Upload,
     UploadedMedia,
@@ -49,6 +56,15 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MEDIA = UploadedMedia("ID", "image", NOW, NOW)
 SAVED = SavedMedia("ID", Path("a.jpg"), "a.jpg", 7, None, None, verified=True)
 STORE = FileTokenStore("tokens")
+
+ERROR = MediaNotFound("gone", code=40007)
+ABOUT: dict[str, Any] = {
+    "transfer": 1,
+    "operation": "upload",
+    "platform": "wecom",
+    "media_id": None,
+    "attempt": 1,
+}
 
 VALUES: list[object] = [
     MINI_PROGRAM,
@@ -76,10 +92,21 @@ VALUES: list[object] = [
     STORE,
     FileUploadCache("uploads"),
     SeenRequest("GET", "/", {}, {}),
+    Started(**ABOUT),
+    Renewed(**ABOUT),
+    Paused(**ABOUT, wait=1.0),
+    Finished(**ABOUT, bytes=1, seconds=1.0, slot_wait=0.0),
 ]
 
-# What changes is a thing rather than a value; the rest holds a user's connection.
-THINGS = {MemoryUploadCache, RedisTokenStore, StoredMedia}
+# Errors are equal to themselves alone.
+WITH_ERRORS: list[object] = [
+    Retried(**ABOUT, error=ERROR, wait=1.0),
+    Failed(**ABOUT, error=ERROR, bytes=1, seconds=1.0, slot_wait=0.0),
+    Outcome("ID", None, 0, error=ERROR, attempts=1),
+]
+
+# What changes is no value; a store has a user's connection, an event is one kind of it.
+THINGS = {Event, MemoryUploadCache, RedisTokenStore, StoredMedia}
 
 
 def pickled(value: object, protocol: int = pickle.DEFAULT_PROTOCOL) -> object:
@@ -107,7 +134,7 @@ def test_every_value_is_looked_at() -> None:
         if isinstance(value := getattr(package, name), type) and attrs.has(value)
     }
 
-    assert public == {type(value) for value in VALUES} | THINGS
+    assert public == {type(value) for value in [*VALUES, *WITH_ERRORS]} | THINGS
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -117,6 +144,16 @@ def test_values_can_be_copied(value: object, way: Callable[[object], object]) ->
     same = way(value)
 
     assert same == value
+    assert repr(same) == repr(value)
+    assert type(same) is type(value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("value", WITH_ERRORS, ids=lambda value: type(value).__name__)
+def test_values_with_errors(value: object, way: Callable[[object], object]) -> None:
+    """What holds an error among other things looks like it after that, too."""
+    same = way(value)
+
     assert repr(same) == repr(value)
     assert type(same) is type(value)
 

@@ -23,7 +23,7 @@ from .. import (
 from ..simulator import Simulator
 from ..simulator.serve import serve
 from . import _images
-from ._figures import Phase, Report, Result, show_json, show_table
+from ._figures import Leg, Report, Result, show_json, show_table
 from ._interrupt import interruptible
 from ._lines import failure
 from ._screen import open_screen
@@ -90,9 +90,9 @@ async def _round_trip(
         # Something to overcome: a busy service, and replies that break off.
         simulator.fail(3, -1, on="upload")
         simulator.fail(2, "truncate", on="download")
-        uploads = await _phase(paths, partial(client.upload_many, paths))
+        uploads = await _leg(paths, partial(client.upload_many, paths))
         ids = [media.media_id for media in uploads.results.values()]
-        downloads = await _phase(paths, partial(client.download_many, ids, to))
+        downloads = await _leg(paths, partial(client.download_many, ids, to))
     return Report(
         uploads,
         downloads,
@@ -102,12 +102,12 @@ async def _round_trip(
     )
 
 
-async def _phase(
+async def _leg(
     paths: list[Path],
     batch: Callable[
         ..., AbstractAsyncContextManager[AsyncIterator[Outcome[object, Result]]]
     ],
-) -> Phase[Result]:
+) -> Leg[Result]:
     tally = Tally(len(paths))
     results: dict[object, Result] = {}
     with open_screen(tally) as screen:
@@ -118,18 +118,18 @@ async def _phase(
                     screen.complain(failure(outcome))
                 else:
                     results[outcome.item] = outcome.result
-    return Phase(tally.elapsed, tally.moved, tally.retries, results)
+    return Leg(tally.elapsed, tally.moved, tally.retries, results)
 
 
 def _all_equal(
-    paths: list[Path], uploads: Phase[UploadedMedia], downloads: Phase[SavedMedia]
+    paths: list[Path], uploads: Leg[UploadedMedia], downloads: Leg[SavedMedia]
 ) -> bool:
     """Whether every file came back, byte for byte."""
     return all(_came_back(path, uploads, downloads) for path in paths)
 
 
 def _came_back(
-    path: Path, uploads: Phase[UploadedMedia], downloads: Phase[SavedMedia]
+    path: Path, uploads: Leg[UploadedMedia], downloads: Leg[SavedMedia]
 ) -> bool:
     sent = uploads.results.get(path)
     received = None if sent is None else downloads.results.get(sent.media_id)

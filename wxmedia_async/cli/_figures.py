@@ -18,7 +18,7 @@ Result = TypeVar("Result", UploadedMedia, SavedMedia)
 
 
 @attrs.frozen
-class Phase(Generic[Result]):
+class Leg(Generic[Result]):
     """All uploads, or all downloads: what they took, and what came of them."""
 
     seconds: float
@@ -41,8 +41,8 @@ class Phase(Generic[Result]):
 class Report:
     """What the demo has seen."""
 
-    upload: Phase[UploadedMedia]
-    download: Phase[SavedMedia]
+    upload: Leg[UploadedMedia]
+    download: Leg[SavedMedia]
     in_flight_peak: int
     token_fetches: int
     all_equal: bool

@@ -20,7 +20,7 @@ from ._faults import Call, Fault, Faults, InFlight, is_status
 from ._form import MediaForm
 from ._media import Shelf, StoredMedia, new_file
 from ._replies import Answer
-from ._requests import TOO_LONG, Exchange, Receive, Scope, SeenRequest, Send
+from ._requests import TOO_LONG, Caller, Receive, Scope, SeenRequest, Send
 from ._sending import reset, send_answer
 from ._token_endpoints import TokenEndpoints, parsed
 from ._tokens import Tokens
@@ -39,7 +39,7 @@ _MOST_AT_ONCE = 20 * 1024 * 1024
 _LINK = "/vweixinp/"
 _ANY_SIZE = Limit(1 << 62, min_bytes=0)
 
-Handler: TypeAlias = Callable[[Exchange], Awaitable[Answer]]
+Handler: TypeAlias = Callable[[Caller], Awaitable[Answer]]
 
 
 @attrs.frozen
@@ -214,13 +214,13 @@ class Simulator:
         self.requests.append(request)
         route = self._route_of(request)
         root = scope.get("root_path", "").rstrip("/")
-        exchange = Exchange(request, scope["scheme"], root, receive, send)
+        caller = Caller(request, scope["scheme"], root, receive, send)
         if route.call not in ("upload", "download"):
-            await self._answer(exchange, route)
+            await self._answer(caller, route)
             return
         with self._in_flight.one() as running:
             await anyio.sleep(self.latency)
-            await self._answer(exchange, route, running)
+            await self._answer(caller, route, running)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -238,22 +238,20 @@ class Simulator:
             return _Route(self._follow_link, "download", errcodes=False)
         return self._routes.get((request.method, request.path), _Route(_not_found))
 
-    async def _answer(
-        self, exchange: Exchange, route: _Route, running: int = 0
-    ) -> None:
+    async def _answer(self, caller: Caller, route: _Route, running: int = 0) -> None:
         fault = None if route.call is None else self._faults.take(route.call)
         if fault == "reset":
-            await reset(exchange)
+            await reset(caller)
         elif fault == "stall":
-            await exchange.disconnected()
+            await caller.disconnected()
         else:
             refusal = self._refusal(route, fault, running)
             answer = (
-                await _refuse(exchange, refusal)
+                await _refuse(caller, refusal)
                 if refusal is not None
-                else await route.handler(exchange)
+                else await route.handler(caller)
             )
-            await send_answer(answer, exchange, fault)
+            await send_answer(answer, caller, fault)
 
     def _refusal(
         self, route: _Route, fault: Fault | None, running: int
@@ -269,16 +267,16 @@ class Simulator:
     def _failure(self, code: int) -> Answer:
         return _replies.failure(code, wecom=self.platform.wecom)
 
-    async def _upload(self, exchange: Exchange) -> Answer:
-        headers = exchange.request.headers
+    async def _upload(self, caller: Caller) -> Answer:
+        headers = caller.request.headers
         # Seen on every stack that sends chunks: not even read.
         if "content-length" not in headers or "transfer-encoding" in headers:
             return _replies.status_page(412)
         form = MediaForm.of(headers.get("content-type", ""), new_file())
         try:
-            async for chunk in exchange.chunks():
+            async for chunk in caller.chunks():
                 form.feed(chunk)
-            answer = self._stored(exchange.request, form)
+            answer = self._stored(caller.request, form)
         except BaseException:
             form.file.close()
             raise
@@ -303,15 +301,15 @@ class Simulator:
             return 40005 if self.platform.wecom else 40004
         return _size_code(form.file, limit) or _suffix_code(form.filename, limit)
 
-    async def _download(self, exchange: Exchange) -> Answer:
-        request = exchange.request
+    async def _download(self, caller: Caller) -> Answer:
+        request = caller.request
         code = self._token_code(request) or self._media_id_code(request)
         if code is not None:
             return self._failure(code)
         media_id = request.query["media_id"]
         stored = self._shelf[media_id]
         if stored.type == "video" and self.video_links:
-            return _replies.document({"video_url": _link(exchange)})
+            return _replies.document({"video_url": _link(caller)})
         hd_voice = request.path.endswith("jssdk")
         whole = _replies.media(media_id, stored, self.platform, hd_voice=hd_voice)
         asked = self._range(request, stored)
@@ -339,8 +337,8 @@ class Simulator:
         start, last = int(asked[1]), int(asked[2] or stored.size)
         return range(start, min(last + 1, stored.size)) if start <= last else None
 
-    async def _follow_link(self, exchange: Exchange) -> Answer:
-        request = exchange.request
+    async def _follow_link(self, caller: Caller) -> Answer:
+        request = caller.request
         media_id = unquote(request.path.removeprefix(_LINK)).removesuffix(".mp4")
         stored = self._shelf.get(media_id)
         if stored is None or "vkey" not in request.query:
@@ -356,9 +354,9 @@ class Simulator:
             return 40014 if self.platform.wecom else 40001
         return 42001 if state == "expired" else None
 
-    async def _send_message(self, exchange: Exchange) -> Answer:
-        body = await exchange.body(_LONGEST_MESSAGE)
-        code = self._token_code(exchange.request)
+    async def _send_message(self, caller: Caller) -> Answer:
+        body = await caller.body(_LONGEST_MESSAGE)
+        code = self._token_code(caller.request)
         if code is None and len(body) > _LONGEST_MESSAGE:
             code = 45002
         if code is not None:
@@ -368,17 +366,17 @@ class Simulator:
         return _replies.document({"errcode": 0, "errmsg": "ok"})
 
 
-async def _not_found(exchange: Exchange) -> Answer:
+async def _not_found(caller: Caller) -> Answer:
     return _replies.status_page(404)
 
 
-async def _too_long(exchange: Exchange) -> Answer:
-    return await _refuse(exchange, _replies.status_page(431))
+async def _too_long(caller: Caller) -> Answer:
+    return await _refuse(caller, _replies.status_page(431))
 
 
-async def _refuse(exchange: Exchange, refusal: Answer) -> Answer:
+async def _refuse(caller: Caller, refusal: Answer) -> Answer:
     # Whoever is still sending would not see the answer.
-    await exchange.skip_body()
+    await caller.skip_body()
     return refusal
 
 
@@ -399,9 +397,9 @@ def _suffix_code(filename: str, limit: Limit) -> int | None:
     return 40113 if suffix else 40005
 
 
-def _link(exchange: Exchange) -> str:
-    host = exchange.request.headers.get("host", "simulator")
-    media_id = exchange.request.query["media_id"]
+def _link(caller: Caller) -> str:
+    host = caller.request.headers.get("host", "simulator")
+    media_id = caller.request.query["media_id"]
     vkey = secrets.token_hex(16)
-    path = f"{quote(exchange.root)}{_LINK}{media_id}.mp4"
-    return f"{exchange.scheme}://{host}{path}?vkey={vkey}"
+    path = f"{quote(caller.root)}{_LINK}{media_id}.mp4"
+    return f"{caller.scheme}://{host}{path}?vkey={vkey}"

@@ -68,9 +68,9 @@ def _below(root: str, path: str) -> str:
 
 
 @attrs.frozen(eq=False)
-class Exchange:
+class Caller:
     """
-    One request, and the way to answer it.
+    Whoever sent a request, and the way to answer it.
 
     Attributes:
         request: Its head.

@@ -11,7 +11,7 @@ import anyio
 
 from ._faults import Fault
 from ._replies import Answer
-from ._requests import Exchange
+from ._requests import Caller
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,27 +21,27 @@ _DRIP = 0.05
 _AT_ONCE = struct.pack("ii", 1, 0)
 
 
-async def send_answer(answer: Answer, exchange: Exchange, fault: Fault | None) -> None:
+async def send_answer(answer: Answer, caller: Caller, fault: Fault | None) -> None:
     """Send *answer* piece by piece, up to where *fault* lets it come."""
-    pieces = () if exchange.request.method == "HEAD" else answer.pieces
-    await exchange.send(answer.start)
+    pieces = () if caller.request.method == "HEAD" else answer.pieces
+    await caller.send(answer.start)
     if fault == "truncate":
-        await _send_pieces(_first(answer.length // 2, pieces), exchange)
-        await cut_off(exchange)
+        await _send_pieces(_first(answer.length // 2, pieces), caller)
+        await cut_off(caller)
         return
     if fault == "slow":
-        await _send_pieces(_bytes_of(pieces), exchange, pause=_DRIP)
+        await _send_pieces(_bytes_of(pieces), caller, pause=_DRIP)
     else:
-        await _send_pieces(pieces, exchange)
-    await exchange.send({"type": "http.response.body", "body": b""})
+        await _send_pieces(pieces, caller)
+    await caller.send({"type": "http.response.body", "body": b""})
 
 
 async def _send_pieces(
-    pieces: Iterable[bytes], exchange: Exchange, *, pause: float = 0.0
+    pieces: Iterable[bytes], caller: Caller, *, pause: float = 0.0
 ) -> None:
     for piece in pieces:
         await anyio.sleep(pause)
-        await exchange.send(
+        await caller.send(
             {"type": "http.response.body", "body": piece, "more_body": True}
         )
 
@@ -60,27 +60,27 @@ def _bytes_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
             yield piece[place : place + 1]
 
 
-async def cut_off(exchange: Exchange) -> None:
+async def cut_off(caller: Caller) -> None:
     """End the connection, in good order but too early."""
-    connection = _connection(exchange)
+    connection = _connection(caller)
     # In process there is none, and an answer that just stops says the same.
     if connection is not None:
         connection.close()
-        await exchange.disconnected()
+        await caller.disconnected()
 
 
-async def reset(exchange: Exchange) -> None:
+async def reset(caller: Caller) -> None:
     """Break the connection."""
-    connection = _connection(exchange)
+    connection = _connection(caller)
     if connection is None:
         raise ConnectionResetError("the simulator broke the connection")
     raw = connection.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     connection.abort()
-    await exchange.disconnected()
+    await caller.disconnected()
 
 
-def _connection(exchange: Exchange) -> asyncio.Transport | None:
+def _connection(caller: Caller) -> asyncio.Transport | None:
     # ASGI has no word for it. uvicorn's `receive` is bound to the object that
     # holds the connection.
-    return getattr(getattr(exchange.receive, "__self__", None), "transport", None)
+    return getattr(getattr(caller.receive, "__self__", None), "transport", None)

@@ -10,7 +10,7 @@ import attrs
 
 from . import _replies
 from ._replies import Answer
-from ._requests import Exchange
+from ._requests import Caller
 from ._tokens import OVERLAP, Tokens
 
 MAX_JSON = 1024 * 1024
@@ -33,9 +33,9 @@ class TokenEndpoints:
     _wecom: bool
     fetches: int = attrs.field(default=0, init=False)
 
-    async def stable(self, exchange: Exchange) -> Answer:
+    async def stable(self, caller: Caller) -> Answer:
         """Answer a call of ``stable_token``."""
-        asked = parsed(await exchange.body(MAX_JSON))
+        asked = parsed(await caller.body(MAX_JSON))
         code = self._refusal(asked, "appid", "secret")
         if code is not None:
             return _replies.failure(code, wecom=self._wecom)
@@ -46,10 +46,10 @@ class TokenEndpoints:
             return _replies.failure(45011, wecom=self._wecom)
         return self._given(self._tokens.fresh(family, keep_old=0.0))
 
-    async def token(self, exchange: Exchange) -> Answer:
+    async def token(self, caller: Caller) -> Answer:
         """Answer a call of the old ``token``."""
         # Left out is let pass, for the sake of tests that are typed by hand.
-        asked = {"grant_type": _GRANT, **exchange.request.query}
+        asked = {"grant_type": _GRANT, **caller.request.query}
         code = self._refusal(asked, "appid", "secret")
         if code is not None:
             return _replies.failure(code, wecom=self._wecom)
@@ -57,9 +57,9 @@ class TokenEndpoints:
         family = f"{asked['appid']} token"
         return self._given(self._tokens.fresh(family, keep_old=OVERLAP))
 
-    async def corp_token(self, exchange: Exchange) -> Answer:
+    async def corp_token(self, caller: Caller) -> Answer:
         """Answer a call of WeCom's ``gettoken``."""
-        asked = {"grant_type": _GRANT, **exchange.request.query}
+        asked = {"grant_type": _GRANT, **caller.request.query}
         code = self._refusal(asked, "corpid", "corpsecret")
         if code is not None:
             return _replies.failure(code, wecom=self._wecom)
