@@ -57,8 +57,9 @@ def started(
         if not name.startswith(("WXMEDIA_", "PYTHONUN"))
     }
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # Not -X dev: asyncio would tell how long it took, on a machine that is busy.
     return subprocess.Popen(
-        [sys.executable, "-X", "dev", "-m", "wxmedia_async.cli", *map(str, arguments)],
+        [sys.executable, "-W", "error", "-m", "wxmedia_async", *map(str, arguments)],
         env=known | dict(environment or {}),
         text=True,
         **(pipes | streams),

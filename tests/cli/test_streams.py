@@ -60,7 +60,6 @@ def ended(
     arguments: list[object], redirect: str = "", stdin: bytes | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command line to its end, with redirections as in a shell."""
-    # Debugging of asyncio, which these tests have elsewhere, would speak of itself.
     python = [sys.executable, "-W", "error", "-m", "wxmedia_async"]
     known = {
         name: value for name, value in os.environ.items() if name[:8] != "WXMEDIA_"
