@@ -196,5 +196,5 @@ _HOMES = {
 }
 
 # A type checker is not to see it: it would believe in any name then.
-if not TYPE_CHECKING:
+if not TYPE_CHECKING:  # pragma: no branch
     __getattr__, __dir__ = lazily(__name__, _HOMES, ["stores", "transport"])

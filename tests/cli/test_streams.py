@@ -11,12 +11,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO, cast
 
+import anyio
 import pytest
 
 from tests.cli.service import CREDENTIALS, Service, json_lines, started
 from wxmedia_async import cli
-from wxmedia_async.cli import main
+from wxmedia_async.cli import _streams, main
+from wxmedia_async.cli._screen import has_room
 from wxmedia_async.cli._streams import Output, Undelivered, descriptor_of, takes_more
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="streams of POSIX")
@@ -371,6 +374,57 @@ def test_output_that_was_closed() -> None:
     with pytest.raises(Undelivered):
         Output(None).write("")
     assert not Output(None).isatty()
+
+
+def test_no_standard_output_in_this_process(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that calls the command line without a standard output is told so."""
+    monkeypatch.setattr(sys, "stdout", None)
+
+    code = main(["--version"])
+
+    assert code == 1
+    assert "it is closed" in capsys.readouterr().err
+
+
+def test_closed_descriptors_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each standard stream that is closed is opened to nowhere, and no other."""
+    opened: list[str] = []
+
+    def fstat(descriptor: int) -> None:
+        if descriptor == 1:
+            raise OSError(9, "Bad file descriptor")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", fstat)
+        patch.setattr(os, "open", lambda path, _: opened.append(path))
+        _streams._occupy_closed_descriptors()
+
+    assert opened == [os.devnull]
+
+
+async def test_room_in_a_pipe() -> None:
+    """Whoever waits for room in a pipe lets others run, until somebody reads."""
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    seen: list[str] = []
+
+    async def read() -> None:
+        seen.append("read")
+        os.read(reads, 1 << 20)
+
+    with open(writes, "wb", buffering=0) as pipe, open(reads, "rb"):
+        while pipe.write(bytes(4096)):
+            pass
+        file = cast("TextIO", pipe)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read)
+            await has_room(file)
+            seen.append("room")
+        await has_room(file)
+
+    assert seen == ["read", "room"]
 
 
 def test_streams_are_given_back(capsys: Captured) -> None:
