@@ -204,6 +204,44 @@ def test_no_last_words(answer: bytes) -> None:
         run(round_trip(broken, prepared, memoryview(bytearray(99)), MAX_HEAD))
 
 
+def test_last_words() -> None:
+    """Where a server takes no more and has said why, that is the reply."""
+    request = request_to("http://x/")
+    prepared = Writer().outgoing(
+        "GET", request.url, request.headers.raw, request.stream, {}
+    )
+    answer = b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno!"
+    broken = cast(Connection, Broken(iter([answer])))
+
+    head, rest, reusable = run(
+        round_trip(broken, prepared, memoryview(bytearray(99)), MAX_HEAD)
+    )
+
+    assert (head.status, bytes(rest), reusable) == (413, b"no!", False)
+
+
+@pytest.mark.parametrize("wait", ["until_readable", "until_writable", "until_ready"])
+async def test_closed_under_who_waits(
+    anyio_backend: object, pair: tuple[socket.socket, socket.socket], wait: str
+) -> None:
+    """Who waits to read or to write gets an error of httpx's when it is closed."""
+    connection = Connection("", pair[0], waiter_for(pair[0]))
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            pair[0].send(bytes(1 << 16))
+
+    async def waiting() -> None:
+        with pytest.raises((httpx.ReadError, httpx.WriteError), match="another task"):
+            await getattr(connection, wait)(5)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(waiting)
+        await anyio.wait_all_tasks_blocked()
+        connection.close()
+
+    assert not connection.lost
+
+
 async def test_given_back_after_close(
     anyio_backend: object, pair: tuple[socket.socket, socket.socket]
 ) -> None:

@@ -187,6 +187,7 @@ def caused(error: BaseException, cause: BaseException) -> BaseException:
             True,
         ),
         (lack(errno.ECONNREFUSED), False),
+        (ExceptionGroup("x", [lack(errno.ECONNREFUSED)]), False),
         (ssl.SSLError(errno.ENOMEM, "another number"), False),
         (socket.gaierror(socket.EAI_NONAME, "unknown"), False),
         (ValueError("x"), False),
