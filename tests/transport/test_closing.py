@@ -127,9 +127,11 @@ async def test_second_reader(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(reading, body)
             await anyio.wait_all_tasks_blocked()
-            with pytest.raises(httpx.StreamError, match="another task"):
-                await second(body)
-            refused.set()
+            try:
+                with pytest.raises(httpx.StreamError, match="another task"):
+                    await second(body)
+            finally:
+                refused.set()
         await transport.aclose()
 
     assert results in ([b"done"], [4])

@@ -193,19 +193,18 @@ async def test_closed_under_who_waits(
 
 async def test_closed_beside_another_socket(anyio_backend: object) -> None:
     """What is woken leaves alone who waits for a socket with the same descriptor."""
-    first, theirs = socket.socketpair()
+    first, other_end = socket.socketpair()
     first.setblocking(False)
     fill(first)
     waiter = waiter_for(first)
-    readers: list[socket.socket] = []
-    waiters: list[Waiter] = []
 
     async def wait() -> None:
         with pytest.raises(anyio.ClosedResourceError):
             await waiter.either(5)
 
-    async def wait_for_another() -> None:
-        await waiters[0].writable(2)
+    async def drain() -> None:
+        await anyio.wait_all_tasks_blocked()
+        reader.recv(1 << 22)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait)
@@ -214,16 +213,14 @@ async def test_closed_beside_another_socket(anyio_backend: object) -> None:
         waiter.close()
         first.close()
         second, reader = socket.socketpair()
-        readers.append(reader)
         second.setblocking(False)
         fill(second)
+        next_waiter = waiter_for(second)
+        tasks.start_soon(drain)
+        await next_waiter.writable(2)
         assert second.fileno() == descriptor
-        waiters.append(waiter_for(second))
-        tasks.start_soon(wait_for_another)
-        await anyio.wait_all_tasks_blocked()
-        reader.recv(1 << 22)
-    waiters[0].close()
-    for sock in (theirs, second, reader):
+    next_waiter.close()
+    for sock in (other_end, second, reader):
         sock.close()
 
 
