@@ -18,12 +18,12 @@ from wxmedia_async._errors import Phase
 from wxmedia_async._foreign import Raised
 from wxmedia_async._session.accounts import Accounts
 from wxmedia_async._session.bound import Bound, width_for
-from wxmedia_async._session.pace import Account, Pace
+from wxmedia_async._session.pace import AccountPace, Pace
 from wxmedia_async._session.transfer import Transfer
 
 
 def pace_of(width: int | Adaptive, rate: RateLimiter | None = None) -> Pace:
-    return Pace(Bound(width_for(width)), Account(), rate)
+    return Pace(Bound(width_for(width)), AccountPace(), rate)
 
 
 def transfer(seconds: float = math.inf) -> Transfer:
@@ -165,8 +165,8 @@ async def test_one_slot_for_all_who_wait_for_a_permit() -> None:
     """While an account waits for its rate, its other transfers leave the slots free."""
     gate = anyio.Event()
     bound = Bound(width_for(3))
-    limited = Pace(bound, Account(), Gate(gate))
-    other = Pace(bound, Account(), None)
+    limited = Pace(bound, AccountPace(), Gate(gate))
+    other = Pace(bound, AccountPace(), None)
 
     async with anyio.create_task_group() as waiters:
         for _ in range(5):
@@ -184,7 +184,7 @@ async def test_one_slot_for_all_who_wait_for_a_permit() -> None:
 async def test_turns_while_a_crowd_waits() -> None:
     """The slot that comes free next goes to the account that had none yet."""
     bound = Bound(width_for(1))
-    crowd, single = Pace(bound, Account(), None), Pace(bound, Account(), None)
+    crowd, single = Pace(bound, AccountPace(), None), Pace(bound, AccountPace(), None)
     first = await enter(crowd)
     entered: list[str] = []
 

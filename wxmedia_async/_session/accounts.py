@@ -7,20 +7,20 @@ from weakref import WeakValueDictionary
 
 import attrs
 
-from .pace import Account
+from .pace import AccountPace
 
 
 @attrs.define(eq=False, repr=False)
 class Accounts:
     """Finds the account of a token; it is forgotten when nobody sends for it."""
 
-    _known: WeakValueDictionary[Hashable, Account] = attrs.field(
-        factory=WeakValueDictionary[Hashable, Account], init=False
+    _known: WeakValueDictionary[Hashable, AccountPace] = attrs.field(
+        factory=WeakValueDictionary[Hashable, AccountPace], init=False
     )
 
-    def of(self, identity: Hashable) -> Account:
+    def of(self, identity: Hashable) -> AccountPace:
         """Return the account of that identity, the same one each time."""
         account = self._known.get(identity)
         if account is None:
-            account = self._known[identity] = Account()
+            account = self._known[identity] = AccountPace()
         return account

@@ -19,7 +19,7 @@ from .transfer import Transfer
 
 
 @attrs.define(eq=False, repr=False)
-class Account:
+class AccountPace:
     """
     Whose calls WeChat counts: the pause that it wants, and who waits.
 
@@ -64,7 +64,7 @@ class Pace:
     """
 
     bound: Bound
-    account: Account
+    account: AccountPace
     limiter: RateLimiter | None
 
     @property

@@ -42,7 +42,7 @@ class Label:
 
 
 @attrs.define(eq=False)
-class Record:
+class ReadingRecord:
     """
     What is known of the readings of one source.
 
@@ -84,7 +84,7 @@ class Rereadable:
     fileno: int | None = None
     offset: int = 0
     replayable: bool = True
-    record: Record = attrs.field(factory=Record, init=False)
+    record: ReadingRecord = attrs.field(factory=ReadingRecord, init=False)
 
     @property
     def filename(self) -> str | None:
@@ -122,7 +122,9 @@ class Pass(AsyncIterator[bytes]):
     would close one.
     """
 
-    def __init__(self, size: int, read: Read, confirm: Confirm, record: Record) -> None:
+    def __init__(
+        self, size: int, read: Read, confirm: Confirm, record: ReadingRecord
+    ) -> None:
         self._size = size
         self._read = read
         self._confirm = confirm

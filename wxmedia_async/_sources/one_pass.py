@@ -12,7 +12,7 @@ from typing import Any, Self
 from .._errors import SourceChanged, TooLarge
 from .._foreign import Raised, sealed
 from .._local.disk import FileIO, disk_for
-from .chunks import FIRST, Label, Pass, Record, Rereadable, as_bytes, clean_up
+from .chunks import FIRST, Label, Pass, ReadingRecord, Rereadable, as_bytes, clean_up
 from .seekable import file_between
 
 _IN_MEMORY = 1024 * 1024
@@ -85,7 +85,7 @@ class OnePass:
         self._turn = _Turn(flow)
         self._peeked = False
         self._broken_off: list[_Turn] = []
-        self.record = Record()
+        self.record = ReadingRecord()
         self.size = size
         self.filename = label.filename
         self.content_type = label.content_type

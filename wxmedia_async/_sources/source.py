@@ -15,7 +15,7 @@ from .._errors import SourceChanged
 from .._foreign import sealed
 from .._local.disk import FileIO
 from .._wire.multipart import media_type
-from .chunks import Label, Record
+from .chunks import Label, ReadingRecord
 from .one_pass import open_one_pass, spool
 from .plain_file import base_name, open_path
 from .seekable import open_async_file, open_buffer, open_file, settled
@@ -62,7 +62,7 @@ class OpenSource(Protocol):
     @property
     def failure(self) -> Exception | None: ...
     @property
-    def record(self) -> Record: ...
+    def record(self) -> ReadingRecord: ...
     @property
     def fileno(self) -> int | None: ...
     @property

@@ -43,7 +43,7 @@ class RecordOfRefusals(Record, Protocol):
         ...
 
 
-class Redis(Protocol):
+class RedisCommands(Protocol):
     """What we need of a client of redis-py, `redis.asyncio.Redis`."""
 
     def hmget(self, name: str, keys: list[str], /) -> Awaitable[Sequence[object]]: ...
@@ -91,7 +91,7 @@ class RedisRecord:
 
     def __init__(
         self,
-        redis: Redis,
+        redis: RedisCommands,
         batch: str,
         *,
         ttl: float = 604_800.0,

@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from itertools import islice
 from typing import TypeAlias
 
-from .._client import MediaClient
+from .. import MediaClient
 from .._errors import ClientClosed
 from .._models import Destination, Outcome, SavedMedia
 from ._record import Record, RecordOfRefusals, RedisRecord, settled

@@ -46,7 +46,7 @@ from taskiq import (
     TaskiqState,
 )
 
-from .._client import MediaClient
+from .. import MediaClient
 from .._errors import ClientClosed
 from .._foreign import Raised, logger, sealed
 from ._accounts import Latest
