@@ -329,3 +329,29 @@ async def test_options() -> None:
                 raise AssertionError("not reached")
 
     assert caught.value.attempts == 1
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000], ids="{}-byte pieces".format)
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (JPEG, "image/jpeg"),
+        (b"\xff\xd8\xff", "image/jpeg"),
+        (b"\0\0\0\x18ftypmp42" + bytes(100), "video/mp4"),
+        (b"<!doctype html><script>alert(1)</script>" * 9, None),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", None),
+        (b"", None),
+    ],
+)
+async def test_kind(content: bytes, kind: str | None, size: int) -> None:
+    """A stream tells the kind that its first bytes confirm, however they come."""
+    reply = media(content)
+    reply.stream = Pieces(content, size=size)
+
+    async with client_of(FakeWeChat(answers=[reply])) as client:
+        async with client.stream("ID") as stream:
+            told, got = stream.kind, await collected(stream)
+
+    assert told == kind
+    assert stream.content_type == "image/jpeg"
+    assert got == content

@@ -11,6 +11,7 @@ from .._errors import MediaError
 from .._session.secrets import cleaned
 from .._session.session import Session
 from .._session.transfer import Transfer
+from .._wire.kinds import kind_of
 from .incoming import Incoming, open_media
 from .media_request import MediaRequest
 
@@ -62,6 +63,9 @@ class MediaStream(AsyncIterator[bytes]):
         filename: The name that WeChat sent, safe to use as a name, or None.
 
         size: Length in bytes, or None where WeChat does not tell.
+
+        kind: The content type that a look at the first bytes confirms, or None.
+            Unlike `content_type` it can be relied on.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class MediaStream(AsyncIterator[bytes]):
         self.content_type: str | None = incoming.content_type
         self.filename: str | None = incoming.filename
         self.size: int | None = incoming.size
+        self.kind: str | None = _confirmed(incoming.first)
         self._incoming = incoming
         self._session = session
         self._transfer = transfer
@@ -105,3 +110,8 @@ class MediaStream(AsyncIterator[bytes]):
                 self._session.lifetime.leave(scope)
                 self._left -= anyio.current_time() - started
         raise cleaned(failure or self._session.interrupted(), self._transfer.attempts)
+
+
+def _confirmed(first: bytes) -> str | None:
+    kind = kind_of(first)
+    return None if kind is None else kind.content_type

@@ -20,6 +20,7 @@ from .._errors import (
     Truncated,
 )
 from .._wire import replies
+from .._wire.kinds import ENOUGH
 from .failures import translated
 from .family import httpx_errors
 from .http_reply import ReplyBody
@@ -102,10 +103,10 @@ class Reply:
         """Read `first`, as much as telling media from errors takes; True: all."""
         while not self.complete and not replies.enough(self.head, self.first):
             self.first += await self._pull()
-        # What an attachment is called may hang on its first bytes, and they
-        # are read next in any case.
-        if not self.complete and not self.first:
-            self.first = await self._pull()
+        # What kind it is, and what an attachment is called, may hang on its first
+        # bytes, however they come; and they are read next in any case.
+        while not self.complete and len(self.first) < ENOUGH:
+            self.first += await self._pull()
         return self.complete
 
     async def json(
