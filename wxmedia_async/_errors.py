@@ -20,6 +20,8 @@ Everything that this library raises on purpose:
   + UnexpectedReply        neither media nor a documented reply
   + ClientClosed           used after aclose()
 
+* DestinationUnusable    a `Destination` that will not take anything else either
+
 Failures of the local disk stay `OSError`; a wrong argument is `ValueError` or
 `TypeError`.
 """
@@ -287,3 +289,12 @@ class UnexpectedReply(MediaError):
 
 class ClientClosed(MediaError):
     """The client was closed, before the call or while it ran."""
+
+
+class DestinationUnusable(Exception):
+    """
+    Raised by a `Destination` that will not take anything else either.
+
+    The rest of a batch fails with it, without requests: a bucket that is not there
+    is no reason to fetch every media for nothing. Its `__cause__` says why.
+    """

@@ -1,0 +1,251 @@
+"""
+Object storage by obstore: where downloads go, and where uploads come from.
+
+S3, its many likes, GCS, Azure, a local folder, memory. asyncio only.
+
+.. code-block:: python
+
+    bucket = Objects(S3Store("media", region="eu-central-1"), "inbox/")
+    saved = await client.download(media_id, bucket)
+    await client.upload(await Object.at(S3Store("media"), "outbox/cat.jpg"))
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Generator,
+)
+from contextlib import AbstractAsyncContextManager, contextmanager
+from posixpath import basename
+from typing import ClassVar, TypeVar
+
+import anyio
+import attrs
+
+from .._errors import DestinationUnusable, SourceChanged
+
+try:
+    import obstore
+    from obstore.exceptions import (
+        PermissionDeniedError,
+        PreconditionError,
+        UnauthenticatedError,
+    )
+    from obstore.store import LocalStore, ObjectStore
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        'obstore is missing: pip install "wxmedia_async[obstore]"', name=error.name
+    ) from None
+
+# The least that S3 takes for a part, and the most that goes in one request.
+_PART = 5 * 1024 * 1024
+_PARTS_AT_ONCE = 2
+_CHUNK = 64 * 1024
+
+# Seconds that a request which is under way has to come to its end.
+_PATIENCE = 10.0
+
+# A bucket that is not there is a file that is not found.
+_UNUSABLE = (FileNotFoundError, PermissionDeniedError, UnauthenticatedError)
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Objects:
+    """
+    Puts downloads into object storage; a `Destination`.
+
+    An object appears whole or not at all, replaces one of its name, and nothing of
+    it stays behind when the transfer fails or is cancelled: no parts either, for
+    which clouds charge. Up to 5 MiB are one request. More are sent in parts, and
+    take some 15 MiB of memory, however large the media is.
+
+    Attributes:
+        store: Where to.
+
+        prefix: What each object's path begins with; end it in a slash for a folder.
+
+    Raises:
+        DestinationUnusable: There is no such bucket, or it is not ours to write to.
+
+        OSError, obstore.exceptions.BaseError: The store failed in another way.
+    """
+
+    store: ObjectStore = attrs.field(repr=False)
+    prefix: str = ""
+
+    async def put(
+        self,
+        name: str,
+        body: AsyncIterable[bytes],
+        *,
+        content_type: str | None,
+        size: int | None,
+    ) -> str:
+        """Store *body* as one object, and return its path."""
+        path, chunks = self.prefix + name, aiter(body)
+        attributes = self._attributes(content_type)
+        beginning, is_all = await _beginning(chunks)
+        if is_all:
+            await self._put_whole(path, beginning, attributes)
+        else:
+            await self._put_in_parts(path, beginning, chunks, attributes)
+        return path
+
+    def _attributes(self, content_type: str | None) -> obstore.Attributes | None:
+        # A folder has no place for them, and obstore refuses to forget them.
+        if content_type is None or isinstance(self.store, LocalStore):
+            return None
+        return {"Content-Type": content_type}
+
+    async def _put_whole(
+        self, path: str, content: bytes, attributes: obstore.Attributes | None
+    ) -> None:
+        with _usable():
+            await _to_its_end(
+                obstore.put_async(
+                    self.store,
+                    path,
+                    content,
+                    attributes=attributes,
+                    use_multipart=False,
+                )
+            )
+
+    async def _put_in_parts(
+        self,
+        path: str,
+        beginning: bytes,
+        chunks: AsyncIterator[bytes],
+        attributes: obstore.Attributes | None,
+    ) -> None:
+        writer = obstore.open_writer_async(
+            self.store,
+            path,
+            attributes=attributes,
+            buffer_size=_PART,
+            max_concurrency=_PARTS_AT_ONCE,
+        )
+        try:
+            with _usable():
+                await _to_its_end(writer.write(beginning))
+            async for chunk in chunks:
+                await _to_its_end(writer.write(chunk))
+        except BaseException as error:
+            await _abort(writer, error)
+            raise
+        # It aborts by itself if this fails, and cannot be told to any more.
+        await _to_its_end(writer.close())
+
+
+@attrs.frozen(eq=False)
+class Object:
+    """
+    An object that can be uploaded, and read again for another try; a `Source`.
+
+    It is never held in memory. Make it by `at`.
+
+    Attributes:
+        path: Where it is in its store.
+
+        size: Length in bytes.
+
+        filename: The last part of its path.
+    """
+
+    replayable: ClassVar[bool] = True
+
+    _store: ObjectStore = attrs.field(repr=False)
+    path: str
+    size: int
+    filename: str
+    _etag: str | None = attrs.field(repr=False)
+
+    @classmethod
+    async def at(cls, store: ObjectStore, path: str) -> Object:
+        """
+        Look up the object at *path*.
+
+        Raises:
+            FileNotFoundError: There is none, or no such bucket.
+
+            OSError, obstore.exceptions.BaseError: The store failed in another way.
+        """
+        found = await obstore.head_async(store, path)
+        return cls(store, path, found["size"], basename(path), found["e_tag"])
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """
+        Read it from its beginning.
+
+        Raises:
+            SourceChanged: It has been replaced since it was looked up.
+        """
+        return self._chunks()
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        found = await self._opened()
+        async for chunk in found.stream(min_chunk_size=_CHUNK):
+            yield bytes(chunk)
+
+    async def _opened(self) -> obstore.GetResult:
+        options: obstore.GetOptions = {"if_match": self._etag} if self._etag else {}
+        try:
+            return await obstore.get_async(self._store, self.path, options=options)
+        except PreconditionError:
+            raise SourceChanged(f"{self.path!r} has been replaced") from None
+
+
+async def _beginning(chunks: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+    """Read more than goes in one request, or all there is; and tell which."""
+    content = bytearray()
+    async for chunk in chunks:
+        content += chunk
+        if len(content) > _PART:
+            return bytes(content), False
+    return bytes(content), True
+
+
+async def _abort(
+    writer: AbstractAsyncContextManager[object], error: BaseException
+) -> None:
+    """Leave it with an error: that aborts what it has begun."""
+    with anyio.move_on_after(_PATIENCE, shield=True):
+        await writer.__aexit__(type(error), error, None)
+
+
+@contextmanager
+def _usable() -> Generator[None]:
+    """Around the first request, which shows whether there is any use in others."""
+    try:
+        yield
+    except _UNUSABLE as error:
+        raise DestinationUnusable(error) from error
+
+
+async def _to_its_end(request: Awaitable[T]) -> T:
+    """
+    Await *request* to its end, though we be cancelled.
+
+    One that is broken off in the middle leaves behind what nobody knows of, and what
+    so cannot be aborted.
+    """
+    running = asyncio.ensure_future(request)
+    running.add_done_callback(_read)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        with anyio.move_on_after(_PATIENCE, shield=True):
+            await asyncio.wait([running])
+        raise
+
+
+def _read(ended: asyncio.Future[T]) -> None:
+    """Nobody may be left to look at how it ended, and asyncio complains of that."""
+    if not ended.cancelled():
+        ended.exception()
