@@ -246,7 +246,7 @@ def test_status_of_every_error() -> None:
 def test_busy_service_that_says_how_long() -> None:
     """What a busy service says of the next try is told to the browser."""
     error = ServerBusy("busy", status=503)
-    error.__dict__["retry_after"] = 17.0
+    error.retry_after = 17.0
 
     assert status_of(error) == (503, {"Retry-After": "17"})
 

@@ -144,7 +144,7 @@ def _status(error: Exception) -> int:
 def _wait(error: Exception) -> float:
     if isinstance(error, QuotaExceeded):
         return _until_midnight(datetime.now(UTC))
-    said: float | None = getattr(error, "retry_after", None)
+    said = error.retry_after if isinstance(error, (RateLimited, ServerBusy)) else None
     return _SOON if said is None else said
 
 
