@@ -119,7 +119,10 @@ def loaded_by(imports: str, of: str) -> list[str]:
 
 def test_client_is_light() -> None:
     """The client brings along neither the extras nor the simulator, nor a loop."""
-    heavy = "redis cyclopts uvicorn uvloop aiohttp wxmedia_async.simulator"
+    heavy = (
+        "redis cyclopts uvicorn uvloop aiohttp starlette obstore opentelemetry taskiq"
+        " wxmedia_async.simulator wxmedia_async.contrib"
+    )
 
     assert loaded_by("wxmedia_async; wxmedia_async.MediaClient", heavy) == []
 

@@ -48,7 +48,7 @@ def bucket_of(recipe: str, proxy: str) -> S3Store:
     """Follow *recipe*, by way of a proxy that shows what it is asked for."""
     given = arguments_of(recipe)
     endpoint = given.pop("endpoint").replace("https://", "http://")
-    through = {"allow_http": True, "proxy_url": proxy}
+    through: Any = {"allow_http": True, "proxy_url": proxy}
     return S3Store(endpoint=endpoint, client_options=through, **given)
 
 

@@ -32,21 +32,27 @@ from tests.fakes import EAGER
 from wxmedia_async import (
     OFFICIAL_ACCOUNT,
     Destination,
+    DestinationUnusable,
     SourceChanged,
     TransferError,
     Truncated,
 )
-from wxmedia_async._errors import DestinationUnusable
 from wxmedia_async.contrib.obstore import Object, Objects
 from wxmedia_async.simulator import Simulator
 
 PART = 5 * MIB
 
 
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+LOOPS = [
+    pytest.param(("asyncio", {"use_uvloop": uvloop}), id=name)
+    for name, uvloop in (("asyncio", False), ("uvloop", True))
+]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
     """obstore knows asyncio only."""
-    return "asyncio", {"use_uvloop": request.param}
+    return "asyncio"
 
 
 @attrs.frozen
@@ -163,6 +169,7 @@ async def test_content_type(bucket: Bucket, size: int) -> None:
     assert untyped.attributes.get("Content-Type") != "image/png"
 
 
+@pytest.mark.parametrize("anyio_backend", LOOPS)
 async def test_batch(store: ObjectStore) -> None:
     """Many media of many lengths, at once, each whole."""
     simulator = simulator_of()
@@ -309,6 +316,7 @@ UNKNOWN: dict[str, Any] = {"content_type": None, "size": None}
 FAILURES = (OSError, BaseError, TransferError)
 
 
+@pytest.mark.parametrize("anyio_backend", LOOPS)
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("then", [None, TransferError("broken")], ids=["", "broken"])
 async def test_cancelled(
