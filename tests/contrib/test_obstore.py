@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -308,7 +309,8 @@ async def test_parts_that_fail(answer: Callable[[Heard], Answer], size: int) -> 
             await to.put("a", pieces(bytes(size)), content_type=None, size=size)
 
     assert s3.calls[0] == ("POST", "/bucket/a?uploads=")
-    assert s3.calls[-1] == ("DELETE", "/bucket/a?uploadId=u")
+    # A part that was on its way may be heard after it.
+    assert ("DELETE", "/bucket/a?uploadId=u") in s3.calls
 
 
 UNKNOWN: dict[str, Any] = {"content_type": None, "size": None}
@@ -352,6 +354,7 @@ async def test_memory() -> None:
 
     def counting(heard: Heard) -> Answer:
         nonlocal sent, most
+        time.sleep(0.01)  # a network
         most = max(most, taken - sent)
         sent += heard.length if heard.method == "PUT" else 0
         return working(heard)

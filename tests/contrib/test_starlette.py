@@ -34,6 +34,7 @@ class Server:
     sent: list[Message] = attrs.Factory(list)
     left: anyio.Event = attrs.Factory(anyio.Event)
     fails: OSError | None = None
+    gate: anyio.Event | None = None
 
     async def receive(self) -> Message:
         await self.left.wait()
@@ -43,6 +44,8 @@ class Server:
         await anyio.lowlevel.checkpoint()
         if self.fails is not None and self.sent:
             raise self.fails
+        if self.gate is not None and message.get("body"):
+            await self.gate.wait()
         self.sent.append(message)
 
     async def call(self, app: ASGIApp) -> None:
@@ -139,6 +142,22 @@ async def test_server_that_raises_when_the_browser_left(size: int) -> None:
     simulator.close()
 
 
+async def test_slow_browser_holds_no_slot() -> None:
+    """While a browser takes a short media, its slot is free for others."""
+    server, service = Server(gate=anyio.Event()), FakeWeChat({"ID": JPEG})
+
+    async with client_of(service, max_concurrency=1) as client:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.call, MediaResponse(client, "ID"))
+            await anyio.wait_all_tasks_blocked()
+            with anyio.fail_after(5):
+                again = await client.read("ID")
+            server.left.set()
+
+    assert server.sent[0]["status"] == 200
+    assert again.content == JPEG
+
+
 async def test_browser_that_leaves_while_wechat_is_slow() -> None:
     """The slot is free as soon as the browser is gone, though WeChat says nothing."""
     server, service = Server(), FakeWeChat({"ID": JPEG}, gate=anyio.Event())
@@ -148,6 +167,9 @@ async def test_browser_that_leaves_while_wechat_is_slow() -> None:
             tasks.start_soon(server.call, MediaResponse(client, "ID"))
             await anyio.wait_all_tasks_blocked()
             server.left.set()
+            with anyio.fail_after(5):
+                while service.in_flight:
+                    await anyio.lowlevel.checkpoint()
         service.gate = None
         again = await client.read("ID")
 
