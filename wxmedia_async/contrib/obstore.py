@@ -13,6 +13,7 @@ S3, its many likes, GCS, Azure, a local folder, memory. asyncio only.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -92,7 +93,7 @@ class Objects:
         attributes = self._attributes(content_type)
         beginning, is_all = await _beginning(chunks)
         if is_all:
-            await self._put_whole(path, beginning, attributes)
+            await self._put_whole(path, b"".join(beginning), attributes)
         else:
             await self._put_in_parts(path, beginning, chunks, attributes)
         return path
@@ -120,7 +121,7 @@ class Objects:
     async def _put_in_parts(
         self,
         path: str,
-        beginning: bytes,
+        beginning: deque[bytes],
         chunks: AsyncIterator[bytes],
         attributes: obstore.Attributes | None,
     ) -> None:
@@ -133,7 +134,8 @@ class Objects:
         )
         try:
             with _usable():
-                await _to_its_end(writer.write(beginning))
+                while beginning:
+                    await _to_its_end(writer.write(beginning.popleft()))
             async for chunk in chunks:
                 await _to_its_end(writer.write(chunk))
         except BaseException as error:
@@ -201,14 +203,15 @@ class Object:
             raise SourceChanged(f"{self.path!r} has been replaced") from None
 
 
-async def _beginning(chunks: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+async def _beginning(chunks: AsyncIterator[bytes]) -> tuple[deque[bytes], bool]:
     """Read more than goes in one request, or all there is; and tell which."""
-    content = bytearray()
+    beginning, size = deque[bytes](), 0
     async for chunk in chunks:
-        content += chunk
-        if len(content) > _PART:
-            return bytes(content), False
-    return bytes(content), True
+        beginning.append(chunk)
+        size += len(chunk)
+        if size > _PART:
+            return beginning, False
+    return beginning, True
 
 
 async def _abort(
