@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from http import HTTPStatus
 
 import attrs
@@ -421,3 +422,23 @@ def test_timeout_that_is_none(service: Service, timeout: object) -> None:
 
     assert reply.status_code == 500
     assert service.media_calls() == 0
+
+
+@pytest.mark.parametrize("size", [5000, 5 * MIB])
+def test_browser_that_leaves_before_the_head(
+    service: Service, caplog: pytest.LogCaptureFixture, size: int
+) -> None:
+    """A browser that left while WeChat was slow keeps no slot, and is no error."""
+    client = service.wired(service.simulator, max_concurrency=1)
+    service.simulator.latency = 0.1
+    media_id, short = put(service, long_jpeg(size)), put(service, JPEG)
+
+    with service.browser() as browser:
+        browser.ask(f"/media/{media_id}")
+        while not service.simulator.requests:
+            time.sleep(0.001)
+    reply = get(url_of(service, short))
+
+    service.portal.call(client.aclose)
+    assert reply.content == JPEG
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
