@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
@@ -153,6 +155,46 @@ def test_it_is_a_destination() -> None:
     """It has what a `Destination` has, and shows nothing of its store."""
     assert isinstance(Objects(MemoryStore()), Destination)
     assert repr(Objects(MemoryStore(), "a/")) == "Objects(prefix='a/')"
+
+
+@pytest.mark.parametrize("prefix", ["", "a/", "a/b", "照片 %/", "a\\b/"])
+async def test_prefix(store: ObjectStore, prefix: str) -> None:
+    """What the location says is where the object is, whatever its name."""
+    name = "照 片%41#?&'~[].jpg"
+
+    location = await Objects(store, prefix).put(name, pieces(JPEG), **UNKNOWN)
+
+    assert location == prefix + name
+    assert location in await paths_in(store)
+    assert await read(store, location) == JPEG
+
+
+@pytest.mark.parametrize("prefix", ["/a/", "a//", "./", "../a/", "a/../b/", "a\n/"])
+def test_prefix_that_is_none(prefix: str) -> None:
+    """A prefix that no object can have is refused before anything is fetched."""
+    with pytest.raises(ValueError, match="object storage"):
+        Objects(MemoryStore(), prefix)
+    with pytest.raises(TypeError):
+        Objects(MemoryStore(), prefix.encode())  # type: ignore[arg-type]
+
+
+def test_end_of_the_process() -> None:
+    """A process that ends right after its last object ends well."""
+    program = (
+        "import asyncio; from obstore.store import MemoryStore;"
+        "from wxmedia_async.contrib.obstore import Object, Objects\n"
+        "async def body(): yield b'a'\n"
+        "async def main():\n"
+        "  store = MemoryStore()\n"
+        "  await Objects(store).put('a', body(), content_type=None, size=1)\n"
+        "  [_ async for _ in await Object.at(store, 'a')]\n"
+        "asyncio.run(main())"
+    )
+
+    command = [sys.executable, "-c", program]
+    ended = [subprocess.run(command, check=False).returncode for _ in range(2)]
+
+    assert ended == [0, 0]
 
 
 @pytest.mark.parametrize("size", [10, 6 * MIB])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import anyio
 import attrs
@@ -35,6 +36,8 @@ class Server:
     left: anyio.Event = attrs.Factory(anyio.Event)
     fails: OSError | None = None
     gate: anyio.Event | None = None
+    waits: Callable[[Message], object] = bool
+    waiting: bool = False
 
     async def receive(self) -> Message:
         await self.left.wait()
@@ -44,7 +47,8 @@ class Server:
         await anyio.lowlevel.checkpoint()
         if self.fails is not None and self.sent:
             raise self.fails
-        if self.gate is not None and message.get("body"):
+        if self.gate is not None and self.waits(message):
+            self.waiting = True
             await self.gate.wait()
         self.sent.append(message)
 
@@ -142,20 +146,59 @@ async def test_server_that_raises_when_the_browser_left(size: int) -> None:
     simulator.close()
 
 
-async def test_slow_browser_holds_no_slot() -> None:
-    """While a browser takes a short media, its slot is free for others."""
-    server, service = Server(gate=anyio.Event()), FakeWeChat({"ID": JPEG})
+@pytest.mark.parametrize(
+    ("size", "waits"),
+    [
+        (len(JPEG), lambda message: message["type"] == "http.response.start"),
+        (len(JPEG), lambda message: message.get("body")),
+        (3 * MIB, lambda message: message.get("more_body") is False),
+    ],
+    ids=["at the head", "at all of it", "at the end"],
+)
+async def test_slow_browser_holds_no_slot(
+    size: int, waits: Callable[[Message], object]
+) -> None:
+    """Once all is here, the slot is free, however long the browser takes."""
+    server, simulator = Server(gate=anyio.Event(), waits=waits), simulator_of()
+    media_id = simulator.put(long_jpeg(size))
 
-    async with client_of(service, max_concurrency=1) as client:
+    async with simulator.client(max_concurrency=1) as client:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.call, MediaResponse(client, "ID"))
-            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(server.call, MediaResponse(client, media_id))
+            while not server.waiting:
+                await anyio.lowlevel.checkpoint()
             with anyio.fail_after(5):
-                again = await client.read("ID")
+                again = await client.read(media_id)
             server.left.set()
 
-    assert server.sent[0]["status"] == 200
-    assert again.content == JPEG
+    assert len(again.content) == size
+    simulator.close()
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        lambda message: message["type"] == "http.response.start",
+        lambda message: message.get("body"),
+    ],
+    ids=["at the head", "in the middle"],
+)
+async def test_slow_browser_is_cut_off(
+    waits: Callable[[Message], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    """While there is more to come, a browser may take nothing for so long only."""
+    server, simulator = Server(gate=anyio.Event(), waits=waits), simulator_of()
+    media_id = simulator.put(long_jpeg(3 * MIB))
+
+    async with simulator.client(max_concurrency=1) as client:
+        with anyio.fail_after(5):
+            await server.call(MediaResponse(client, media_id, reader_timeout=0.01))
+            again = await client.read(media_id)
+
+    assert len(again.content) == 3 * MIB
+    assert not server.sent or not server.ended
+    assert "took nothing for 0.01 s" in caplog.text
+    simulator.close()
 
 
 async def test_browser_that_leaves_while_wechat_is_slow() -> None:

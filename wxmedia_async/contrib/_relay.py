@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import attrs
@@ -118,7 +119,7 @@ async def pass_on(
     rest, chunk = shown.rest, shown.content
     while True:
         for piece in _pieces(chunk):
-            if not await _taken(piece, wanted, write):
+            if not await taken(partial(write, piece), wanted):
                 return False
         try:
             chunk = b"" if rest is None else await anext(rest, b"")
@@ -127,6 +128,24 @@ async def pass_on(
             return False
         if not chunk:
             return True
+
+
+async def taken(send: Callable[[], Awaitable[object]], wanted: Wanted) -> bool:
+    """Wait until the browser has taken what *send* sends; False: it did not."""
+    try:
+        with anyio.fail_after(wanted.reader_timeout):
+            await send()
+    except TimeoutError:
+        logger.warning(
+            "media %.80r: the browser took nothing for %s s",
+            wanted.media_id,
+            wanted.reader_timeout,
+        )
+    except OSError:
+        pass  # it has left
+    else:
+        return True
+    return False
 
 
 def refusal_of(error: Exception) -> tuple[int, dict[str, str], dict[str, str]]:
@@ -208,22 +227,3 @@ def _pieces(chunk: bytes) -> Iterator[bytes]:
         return
     for start in range(0, len(chunk), _PIECE):
         yield chunk[start : start + _PIECE]
-
-
-async def _taken(
-    piece: bytes, wanted: Wanted, write: Callable[[bytes], Awaitable[None]]
-) -> bool:
-    try:
-        with anyio.fail_after(wanted.reader_timeout):
-            await write(piece)
-    except TimeoutError:
-        logger.warning(
-            "media %.80r: the browser took nothing for %s s",
-            wanted.media_id,
-            wanted.reader_timeout,
-        )
-    except OSError:
-        pass  # it has left
-    else:
-        return True
-    return False

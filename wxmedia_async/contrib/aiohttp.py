@@ -12,9 +12,11 @@ Media for browsers, in aiohttp's server.
 
 from __future__ import annotations
 
+from functools import partial
+
 from .._client import MediaClient
 from .._errors import MediaError
-from ._relay import Asked, Shown, Wanted, open_shown, pass_on, refusal_of
+from ._relay import Asked, Shown, Wanted, open_shown, pass_on, refusal_of, taken
 
 try:
     from aiohttp import web
@@ -99,11 +101,9 @@ async def _streamed(
     request: web.Request, shown: Shown, wanted: Wanted
 ) -> web.StreamResponse:
     response = web.StreamResponse(status=shown.status, headers=shown.headers)
-    try:
-        await response.prepare(request)
-    except ConnectionError:
-        return response  # it has left
-    if not await pass_on(shown, wanted, response.write) and request.transport:
+    begun = await taken(partial(response.prepare, request), wanted)
+    passed_on = begun and await pass_on(shown, wanted, response.write)
+    if not passed_on and request.transport:
         request.transport.abort()
     return response
 

@@ -13,6 +13,9 @@ S3, its many likes, GCS, Azure, a local folder, memory. asyncio only.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import re
+import time
 from collections import deque
 from collections.abc import (
     AsyncIterable,
@@ -21,6 +24,7 @@ from collections.abc import (
     Generator,
 )
 from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import cache
 from posixpath import basename
 from typing import ClassVar, TypeVar
 
@@ -47,13 +51,38 @@ _PART = 5 * 1024 * 1024
 _PARTS_AT_ONCE = 2
 _CHUNK = 64 * 1024
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
 # Seconds that a request which is under way has to come to its end.
 _PATIENCE = 10.0
+
+# Seconds, of which they need some microseconds.
+_FAREWELL = 0.02
 
 # A bucket that is not there is a file that is not found.
 _UNUSABLE = (FileNotFoundError, PermissionDeniedError, UnauthenticatedError)
 
 T = TypeVar("T")
+
+
+def _check_prefix(_: object, __: object, prefix: object) -> None:
+    """A mistake here would be found out by each media, after it was fetched."""
+    if not isinstance(prefix, str):
+        raise TypeError(f"a prefix is a str, not {type(prefix).__name__}")
+    folders = prefix.split("/")[:-1]
+    if {"", ".", ".."} & set(folders) or _CONTROL.search(prefix):
+        raise ValueError(f"{prefix!r} is no beginning of a path in object storage")
+
+
+@cache
+def _let_threads_end() -> None:
+    """
+    Wait for obstore's threads before the interpreter goes.
+
+    One that still has a hand on it as it ends aborts the process, though all is done.
+    https://github.com/PyO3/pyo3-async-runtimes/issues/40
+    """
+    atexit.register(time.sleep, _FAREWELL)
 
 
 @attrs.frozen
@@ -78,7 +107,10 @@ class Objects:
     """
 
     store: ObjectStore = attrs.field(repr=False)
-    prefix: str = ""
+    prefix: str = attrs.field(default="", validator=_check_prefix)
+
+    def __attrs_post_init__(self) -> None:
+        _let_threads_end()
 
     async def put(
         self,
@@ -178,6 +210,7 @@ class Object:
 
             OSError, obstore.exceptions.BaseError: The store failed in another way.
         """
+        _let_threads_end()
         found = await obstore.head_async(store, path)
         return cls(store, path, found["size"], basename(path), found["e_tag"])
 

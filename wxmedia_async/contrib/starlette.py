@@ -20,7 +20,7 @@ from functools import partial
 import anyio
 
 from .._client import MediaClient
-from ._relay import Asked, Shown, Wanted, open_shown, pass_on, refusal_of
+from ._relay import Asked, Shown, Wanted, open_shown, pass_on, refusal_of, taken
 
 try:
     from starlette.background import BackgroundTask
@@ -98,15 +98,22 @@ class MediaResponse(Response):
         self, asked: Asked, send: Send, cut_off: Callable[[Shown], Awaitable[None]]
     ) -> None:
         async with open_shown(self._client, self._wanted, asked) as shown:
+            passed_on = shown.rest is not None and await self._pass_on(shown, send)
+        # No slot is held any more: from here on the browser may take its time.
+        if shown.rest is None:
             await send(self._start(shown))
-            if shown.rest is None:
-                body = b"" if asked.head_only else shown.content
-                await send(_body(body, more=False))
-                return
-            if await pass_on(shown, self._wanted, lambda chunk: send(_body(chunk))):
-                await send(_body(b"", more=False))
-                return
-        await cut_off(shown)
+            body = b"" if asked.head_only else shown.content
+            await send(_body(body, more=False))
+        elif passed_on:
+            await send(_body(b"", more=False))
+        else:
+            await cut_off(shown)
+
+    async def _pass_on(self, shown: Shown, send: Send) -> bool:
+        start = partial(send, self._start(shown))
+        if not await taken(start, self._wanted):
+            return False
+        return await pass_on(shown, self._wanted, lambda chunk: send(_body(chunk)))
 
     def _start(self, shown: Shown) -> Message:
         headers = MutableHeaders(raw=list(self.raw_headers))
