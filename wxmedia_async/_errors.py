@@ -20,10 +20,8 @@ Everything that this library raises on purpose:
   + UnexpectedReply        neither media nor a documented reply
   + ClientClosed           used after aclose()
 
-* DestinationUnusable    a `Destination` that will not take anything else either
-
 Failures of the local disk stay `OSError`; a wrong argument is `ValueError` or
-`TypeError`.
+`TypeError`. `DestinationUnusable` is for users to raise.
 """
 
 from __future__ import annotations
@@ -293,8 +291,17 @@ class ClientClosed(MediaError):
 
 class DestinationUnusable(Exception):
     """
-    Raised by a `Destination` that will not take anything else either.
+    A `Destination` can store nothing: the bucket is gone, say, or locked.
 
-    The rest of a batch fails with it, without requests: a bucket that is not there
-    is no reason to fetch every media for nothing. Its `__cause__` says why.
+    Raised by its ``put``, it ends a batch: the rest of the items fail with it,
+    without a request each. A single download raises it as it is.
+
+    Args:
+        cause: What stands in the way, in words or as an exception, which becomes
+            its ``__cause__``.
     """
+
+    def __init__(self, cause: BaseException | str = "") -> None:
+        super().__init__(cause)
+        if isinstance(cause, BaseException):
+            self.__cause__ = cause

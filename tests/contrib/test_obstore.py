@@ -415,7 +415,7 @@ async def test_source(store: ObjectStore) -> None:
 
     async with simulator.client() as client:
         source = await Object.at(store, "outbox/cat.jpg")
-        uploaded = await client.upload(source, filename=source.filename)
+        uploaded = await client.upload(source)
 
     stored = simulator.media[uploaded.media_id]
     assert (stored.content, stored.filename) == (JPEG, "cat.jpg")
@@ -432,7 +432,7 @@ async def test_source_is_read_again(store: ObjectStore) -> None:
 
     async with simulator.client(retry=EAGER) as client:
         source = await Object.at(store, "cat.jpg")
-        uploaded = await client.upload(source, size=source.size)
+        uploaded = await client.upload(source)
 
     assert simulator.media[uploaded.media_id].content == long_jpeg(300_000)
     simulator.close()

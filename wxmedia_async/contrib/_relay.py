@@ -17,8 +17,7 @@ from functools import partial
 import anyio
 import attrs
 
-from .._client import MediaClient
-from .._download.stream import MediaStream
+from .. import MediaClient, MediaStream
 from .._errors import MediaError, TransferError
 from .._models import MediaContent
 from .web import detail_of, etag_of, headers_of, status_of, unchanged_headers

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .._client import MediaClient
+from .. import MediaClient
 from .._errors import MediaError
 from ._relay import Asked, Shown, Wanted, open_shown, pass_on, refusal_of, taken
 

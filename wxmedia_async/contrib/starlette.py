@@ -19,7 +19,7 @@ from functools import partial
 
 import anyio
 
-from .._client import MediaClient
+from .. import MediaClient
 from ._relay import Asked, Shown, Wanted, open_shown, pass_on, refusal_of, taken
 
 try:

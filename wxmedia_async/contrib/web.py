@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 from urllib.parse import quote
 
-from .._download.stream import MediaStream
+from .. import MediaStream
 from .._errors import (
     ClientClosed,
     CredentialsError,
