@@ -79,6 +79,11 @@ class Browser:
         request = f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"
         self._socket.sendall(request.encode())
 
+    def give(self, path: str, size: int, body: bytes) -> None:
+        """Announce *size* bytes, and send what there is of them."""
+        head = f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {size}\r\n\r\n"
+        self._socket.sendall(head.encode() + body)
+
     def take(self, count: int) -> bytes:
         """Read *count* bytes, or all there are."""
         taken = bytearray()

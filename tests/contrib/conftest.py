@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -8,13 +8,13 @@ import anyio
 import attrs
 import pytest
 import uvicorn
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from fastapi import FastAPI
+from fastapi import FastAPI, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tests.contrib.browsing import Browser, Options, options_of
+from tests.contrib.browsing import MIB, Browser, Options, options_of
 from tests.fakes import EAGER
 from wxmedia_async import OFFICIAL_ACCOUNT, MediaClient, MediaError
 from wxmedia_async.contrib.aiohttp import error_middleware, media_response
@@ -67,7 +67,20 @@ def fastapi_app(client: Clients) -> FastAPI:
         options = options_of(request.query_params)
         return MediaResponse(client(), media_id, **options)
 
+    async def raw(request: Request) -> str:
+        size = int(request.headers["content-length"])
+        uploaded = await client().upload(
+            request.stream(), "file", filename="raw.bin", size=size
+        )
+        return uploaded.media_id
+
+    async def form(file: UploadFile) -> str:
+        return (await client().upload(file, "file")).media_id
+
     app.add_api_route("/media/{media_id}", media, methods=["GET", "HEAD"])
+    app.add_api_route("/raw", raw, methods=["POST"])
+    for path in ("/form", "/part"):
+        app.add_api_route(path, form, methods=["POST"])
     return app
 
 
@@ -77,9 +90,38 @@ def aiohttp_app(client: Clients) -> web.Application:
         media_id = request.match_info["media_id"]
         return await media_response(request, client(), media_id, **options)
 
-    app = web.Application(middlewares=[error_middleware])
+    async def raw(request: web.Request) -> web.Response:
+        uploaded = await client().upload(
+            request.content, "file", filename="raw.bin", size=request.content_length
+        )
+        return web.json_response(uploaded.media_id)
+
+    async def form(request: web.Request) -> web.Response:
+        file = (await request.post())["file"]
+        assert isinstance(file, web.FileField)
+        # Understood as it is, though the type of sources does not say so.
+        uploaded = await client().upload(file, "file")  # type: ignore[arg-type]
+        return web.json_response(uploaded.media_id)
+
+    async def part(request: web.Request) -> web.Response:
+        found = await (await request.multipart()).next()
+        assert isinstance(found, BodyPartReader)
+        chunks = iter_chunks(found)
+        uploaded = await client().upload(chunks, "file", filename=found.filename)
+        return web.json_response(uploaded.media_id)
+
+    # Of what `Request.post` reads; the other two ways know no such bound.
+    app = web.Application(middlewares=[error_middleware], client_max_size=16 * MIB)
     app.router.add_get("/media/{media_id}", media)
+    app.router.add_post("/raw", raw)
+    app.router.add_post("/form", form)
+    app.router.add_post("/part", part)
     return app
+
+
+async def iter_chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+    while chunk := await part.read_chunk():
+        yield chunk
 
 
 @asynccontextmanager
