@@ -12,6 +12,7 @@ import pytest
 
 from tests.contrib.browsing import JPEG, MIB, MP4, Http, get, long_jpeg
 from tests.contrib.conftest import Service
+from tests.fakes import FakeWeChat, Pieces, client_of, media
 from wxmedia_async import WECOM
 from wxmedia_async.contrib.web import etag_of
 from wxmedia_async.simulator import Fault, Simulator
@@ -442,3 +443,35 @@ def test_browser_that_leaves_before_the_head(
     service.portal.call(client.aclose)
     assert reply.content == JPEG
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("size", [0, 5000, 2 * MIB, 2 * MIB + 1, 5 * MIB])
+def test_length_that_is_not_told(service: Service, size: int) -> None:
+    """A media whose length WeChat does not tell arrives whole, and ends."""
+    content = long_jpeg(size) if size else b""
+    reply = media(content)
+    del reply.headers["Content-Length"]
+    client = service.portal.call(lambda: client_of(FakeWeChat(answers=[reply])))
+    service.client = client
+
+    shown = get(url_of(service, "ID"))
+
+    service.portal.call(client.aclose)
+    assert shown.status_code == 200
+    assert shown.content == content
+    is_short = size <= 2 * MIB
+    assert shown.headers.get("content-length") == (str(size) if is_short else None)
+
+
+def test_break_where_no_length_is_told(service: Service) -> None:
+    """Where no length says so, a cut connection tells that something is missing."""
+    reply = media(b"")
+    del reply.headers["Content-Length"]
+    reply.stream = Pieces(long_jpeg(3 * MIB), MIB, httpx.ReadError("broken"))
+    client = service.portal.call(lambda: client_of(FakeWeChat(answers=[reply])))
+    service.client = client
+
+    with pytest.raises(httpx.TransportError):
+        get(url_of(service, "ID"))
+
+    service.portal.call(client.aclose)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -117,7 +117,8 @@ async def pass_on(
     """
     rest, chunk = shown.rest, shown.content
     while True:
-        for piece in _pieces(chunk):
+        for start in range(0, len(chunk), _PIECE):
+            piece = chunk[start : start + _PIECE]
             if not await taken(partial(write, piece), wanted):
                 return False
         try:
@@ -218,11 +219,3 @@ def _part(asked: Asked, etag: str, size: int) -> range | None:
     if last and int(last) < int(first):
         return None
     return range(int(first), min(int(last or size) + 1, size))
-
-
-def _pieces(chunk: bytes) -> Iterator[bytes]:
-    if len(chunk) <= _PIECE:
-        yield chunk
-        return
-    for start in range(0, len(chunk), _PIECE):
-        yield chunk[start : start + _PIECE]
