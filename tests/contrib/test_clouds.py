@@ -15,7 +15,7 @@ from tests.contrib.browsing import MIB
 from tests.contrib.clouds import Cloud, working
 from wxmedia_async.contrib.obstore import Objects
 
-TEXT = (Path(__file__).parents[2] / "docs/object_storage.md").read_text("utf-8")
+TEXT = (Path(__file__).parents[2] / "docs/object-storage.md").read_text("utf-8")
 RECIPES = [
     code
     for code in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)

@@ -17,7 +17,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 WEB = (DOCS / "web.md").read_text("utf-8")
 PROGRAMS = [
     program
-    for page in ("web.md", "object_storage.md")
+    for page in ("web.md", "object-storage.md")
     for program in re.findall(
         r"```python\n(.*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL
     )
