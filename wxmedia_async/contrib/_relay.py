@@ -52,7 +52,7 @@ def _check_timeout(_: object, __: object, value: float | None) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Wanted:
+class AskedFor:
     """Which media, and how it is handed on."""
 
     media_id: str
@@ -80,7 +80,7 @@ class Shown:
 
 @asynccontextmanager
 async def open_shown(
-    client: MediaClient, wanted: Wanted, asked: Asked
+    client: MediaClient, wanted: AskedFor, asked: Asked
 ) -> AsyncGenerator[Shown]:
     """
     Find out what to show, and hold a slot only while there is more to come.
@@ -106,7 +106,7 @@ async def open_shown(
 
 
 async def pass_on(
-    shown: Shown, wanted: Wanted, write: Callable[[bytes], Awaitable[None]]
+    shown: Shown, wanted: AskedFor, write: Callable[[bytes], Awaitable[None]]
 ) -> bool:
     """
     Hand the bytes to *write* as they come.
@@ -130,7 +130,7 @@ async def pass_on(
             return True
 
 
-async def taken(send: Callable[[], Awaitable[object]], wanted: Wanted) -> bool:
+async def taken(send: Callable[[], Awaitable[object]], wanted: AskedFor) -> bool:
     """Wait until the browser has taken what *send* sends; False: it did not."""
     try:
         with anyio.fail_after(wanted.reader_timeout):
@@ -157,7 +157,7 @@ def refusal_of(error: Exception) -> tuple[int, dict[str, str], dict[str, str]]:
     return status, headers, {"detail": detail}
 
 
-async def _opened(media: MediaStream, wanted: Wanted, asked: Asked) -> Shown | None:
+async def _opened(media: MediaStream, wanted: AskedFor, asked: Asked) -> Shown | None:
     """Show what can be shown; None: it broke off, and is short enough to begin anew."""
     if asked.head_only or (media.size or 0) > SHORT:
         return _streamed(media, wanted, asked)
@@ -182,14 +182,14 @@ async def _beginning(media: MediaStream) -> tuple[bytes, bool]:
     return bytes(content), False
 
 
-def _streamed(media: MediaStream, wanted: Wanted, asked: Asked) -> Shown:
+def _streamed(media: MediaStream, wanted: AskedFor, asked: Asked) -> Shown:
     headers = headers_of(media, hd_voice=wanted.hd_voice)
     if media.size is not None and media.size <= SHORT:
         headers["Accept-Ranges"] = "bytes"
     return Shown(200, headers, rest=None if asked.head_only else media)
 
 
-def _in_memory(media: MediaContent, wanted: Wanted, asked: Asked) -> Shown:
+def _in_memory(media: MediaContent, wanted: AskedFor, asked: Asked) -> Shown:
     headers = headers_of(media, hd_voice=wanted.hd_voice)
     headers["Accept-Ranges"] = "bytes"
     size = len(media.content)

@@ -16,7 +16,7 @@ from functools import partial
 
 from .. import MediaClient
 from .._errors import MediaError
-from ._relay import Asked, Shown, Wanted, open_shown, pass_on, refusal_of, taken
+from ._relay import Asked, AskedFor, Shown, open_shown, pass_on, refusal_of, taken
 
 try:
     from aiohttp import web
@@ -67,7 +67,7 @@ async def media_response(
     Raises:
         MediaError: Nothing has been sent; see `error_middleware`.
     """
-    wanted = Wanted(
+    wanted = AskedFor(
         media_id=media_id,
         max_bytes=max_bytes,
         hd_voice=hd_voice,
@@ -98,7 +98,7 @@ async def error_middleware(
 
 
 async def _streamed(
-    request: web.Request, shown: Shown, wanted: Wanted
+    request: web.Request, shown: Shown, wanted: AskedFor
 ) -> web.StreamResponse:
     response = web.StreamResponse(status=shown.status, headers=shown.headers)
     begun = await taken(partial(response.prepare, request), wanted)

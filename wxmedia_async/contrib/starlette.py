@@ -20,7 +20,7 @@ from functools import partial
 import anyio
 
 from .. import MediaClient
-from ._relay import Asked, Shown, Wanted, open_shown, pass_on, refusal_of, taken
+from ._relay import Asked, AskedFor, Shown, open_shown, pass_on, refusal_of, taken
 
 try:
     from starlette.background import BackgroundTask
@@ -78,7 +78,7 @@ class MediaResponse(Response):
         self.background: BackgroundTask | None = None
         self.init_headers()
         self._client = client
-        self._wanted = Wanted(
+        self._wanted = AskedFor(
             media_id=media_id,
             max_bytes=max_bytes,
             hd_voice=hd_voice,
