@@ -125,7 +125,11 @@ def test_a_loop_that_is_gone(now: list[float]) -> None:
     async def begin() -> None:
         assert turns.free()
 
-    anyio.run(begin)
-    now[0] += _turns.BUDGET + 10
+    async def take() -> None:
+        with anyio.fail_after(5):
+            await turns.take()
 
     anyio.run(begin)
+    now[0] += _turns.BUDGET
+
+    anyio.run(take)

@@ -9,6 +9,7 @@ each pass of the loop; who finds it used up waits, and comes first in a later pa
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -36,6 +37,7 @@ class Turns:
     _begun: bool = attrs.field(default=False, init=False)
     _ends: float = attrs.field(default=0.0, init=False)
     _served: int = attrs.field(default=0, init=False)
+    _home: tuple[int, object] | None = attrs.field(default=None, init=False)
     _waiting: deque[anyio.Event] = attrs.field(
         factory=lambda: deque[anyio.Event](), init=False
     )
@@ -69,7 +71,7 @@ class Turns:
     def _begin(self, now: float) -> None:
         self._begun, self._served = True, 0
         self._ends = now + BUDGET
-        _in_the_next_pass(self._end)
+        self._home = _in_the_next_pass(self._end)
 
     def _end(self) -> None:
         self._begun = False
@@ -83,7 +85,9 @@ class Turns:
     def _queue(self, join: Callable[[anyio.Event], None]) -> anyio.Event:
         ticket = anyio.Event()
         join(ticket)
-        if not self._begun:
+        # A loop that is gone, or the parent's of a process that was forked, will
+        # not end its pass.
+        if not self._begun or self._home != (os.getpid(), _loop()):
             self._begin(time.monotonic())
         return ticket
 
@@ -98,11 +102,19 @@ class Turns:
             raise
 
 
-def _in_the_next_pass(function: Callable[[], Any]) -> None:
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        token: Any = anyio.lowlevel.current_token().native_token
-        token.run_sync_soon(function)
-    else:
+def _in_the_next_pass(function: Callable[[], Any]) -> tuple[int, object]:
+    """Have the loop call *function* when it has come round; tell which loop it is."""
+    loop = _loop()
+    if isinstance(loop, asyncio.AbstractEventLoop):
         loop.call_soon(function)
+    else:
+        loop.run_sync_soon(function)
+    return os.getpid(), loop
+
+
+def _loop() -> Any:
+    """Return asyncio's loop, or what trio has in its place."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return anyio.lowlevel.current_token().native_token
