@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,7 @@ import httpx
 
 from ._lack import is_lack
 from ._network_stream import NetworkStream
+from ._readable import looker
 from ._turns import Turns
 from ._waiting import Waiter
 
@@ -73,15 +73,14 @@ class Connection:
     _records: _Records | None = attrs.field(init=False)
     _recv_into: Callable[[memoryview], int] = attrs.field(init=False)
     _owner: int = attrs.field(factory=os.getpid, init=False)
-    # Not every platform has it; this module is imported everywhere.
-    _poll: select.poll = attrs.field(factory=lambda: select.poll(), init=False)
+    _is_readable: Callable[[], bool] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.is_tls = isinstance(self._sock, ssl.SSLSocket)
         self.more = 0 if self.is_tls else getattr(socket, "MSG_MORE", 0)
         self._records = _Records(self._sock) if self.is_tls else None
         self._recv_into = (self._records or self._sock).recv_into
-        self._poll.register(self._sock, select.POLLIN)
+        self._is_readable = looker(self._sock)
         self.stream = NetworkStream(self._sock)
 
     @property
@@ -101,7 +100,7 @@ class Connection:
         """
         if not self.is_ours() or not self._waiter.belongs_here():
             return False
-        return not self._poll.poll(0) or self._holds_only_records()
+        return not self._is_readable() or self._holds_only_records()
 
     def is_ours(self) -> bool:
         """Whether this process opened it: a forked child shares it, unasked."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 from contextlib import suppress
 from typing import Any
 
 import attrs
+
+from ._readable import looker
 
 
 @attrs.define(eq=False)
@@ -42,14 +43,5 @@ class NetworkStream:
         if info == "ssl_object":
             return self._sock if isinstance(self._sock, ssl.SSLSocket) else None
         if info == "is_readable":
-            return _is_readable(self._sock)
+            return self._sock.fileno() < 0 or looker(self._sock)()
         return self._addresses.get(info)
-
-
-def _is_readable(sock: socket.socket) -> bool:
-    """Whether a read would not wait: there are bytes, or the end."""
-    if sock.fileno() < 0:
-        return True
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))

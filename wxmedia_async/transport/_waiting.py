@@ -52,6 +52,10 @@ def supported() -> bool:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return True
+    return _watches(loop)
+
+
+def _watches(loop: asyncio.AbstractEventLoop) -> bool:
     # A loop that waits for completion, not readiness, leaves it abstract.
     return type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader
 
@@ -59,7 +63,7 @@ def supported() -> bool:
 def waiter_for(sock: socket.socket) -> Waiter:
     """Return what waits for *sock* in the running event loop."""
     native = anyio.lowlevel.current_token().native_token
-    if isinstance(native, asyncio.AbstractEventLoop):
+    if isinstance(native, asyncio.AbstractEventLoop) and _watches(native):
         return LoopWaiter(native, sock)
     return AnyioWaiter(native, sock)
 
