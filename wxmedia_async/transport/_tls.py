@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import attrs
-import httpx
 
 from ._alpn import HTTP1, offering_http1
+from ._certificates import context_for
 from ._origin import Origin
 from ._turns import Turns
 from ._waiting import Waiter
@@ -89,7 +89,7 @@ def encryption_for(verify: ssl.SSLContext | bool) -> Encryption:
 
     A context of the user's is left as it is: it may serve others as well.
     """
-    context = httpx.create_ssl_context(verify=verify)
+    context = context_for(verify)
     if context is verify:
         return Encryption(context, offering_http1)
     context.set_alpn_protocols(HTTP1)
