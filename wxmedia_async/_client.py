@@ -9,7 +9,6 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Literal, Self, cast
-from urllib.request import getproxies
 
 import anyio
 import attrs
@@ -51,6 +50,7 @@ from ._session.rate import limiter_for
 from ._session.renewals import Renewals
 from ._session.requests import HEADERS, Requests
 from ._session.session import Session
+from ._session.urls import shown_url
 from ._tokens.account import identity_of
 from ._tokens.bound import bind
 from ._tokens.checked import checked
@@ -59,9 +59,7 @@ from ._upload import upload as _upload
 from ._upload.caches import UploadCache
 from ._upload.reuse import Reuse, account_of
 from ._upload.upload import Means
-from .transport._lanes import LaneTransport
-from .transport._own import OwnTransport
-from .transport._proxies import proxy_mounts
+from .transport._client import own_client
 from .transport._shortcut import Shortcut
 
 # Well below the 1 024 descriptors that a process has by default.
@@ -152,7 +150,9 @@ class MediaClient:
         owns_http = http is None
         shortcut: Shortcut | None = None
         if http is None:
-            http, shortcut = _own_http(verify)
+            http, shortcut = own_client(
+                verify, always=_USER_AGENT, headers=HEADERS, shown=shown_url
+            )
         requests = Requests(
             http=http,
             owns_http=owns_http,
@@ -221,7 +221,10 @@ class MediaClient:
     @property
     def http(self) -> httpx.AsyncClient:
         """The httpx client that carries every request."""
-        return cast("httpx.AsyncClient", self._session.requests.http)
+        requests = self._session.requests
+        if requests.shortcut is not None:
+            requests.shortcut.seen()
+        return cast("httpx.AsyncClient", requests.http)
 
     @property
     def transport(self) -> Literal["sockets", "httpx", "yours"]:
@@ -649,19 +652,6 @@ def _with_limits(
     if not isinstance(deadline, _Unchanged):
         session = attrs.evolve(session, deadline=_deadline(deadline))
     return session
-
-
-def _own_http(
-    verify: ssl.SSLContext | bool,
-) -> tuple[httpx.AsyncClient, Shortcut]:
-    context = httpx.create_ssl_context(verify=verify)
-    mounts = {
-        pattern: None if proxy is None else LaneTransport(verify=context, proxy=proxy)
-        for pattern, proxy in proxy_mounts(getproxies()).items()
-    }
-    transport = OwnTransport(verify=context)
-    http = httpx.AsyncClient(transport=transport, mounts=mounts, headers=_USER_AGENT)
-    return http, Shortcut(http, transport, HEADERS)
 
 
 def _timeout(timeout: float | httpx.Timeout) -> httpx.Timeout:

@@ -53,11 +53,17 @@ class Request:
 class Peer:
     """The server's side of one connection."""
 
-    def __init__(self, sock: socket.socket, requests: list[Request]) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        requests: list[Request],
+        reached: threading.Event,
+    ) -> None:
         self.sock = sock
         self._requests = requests
         self._buffer = bytearray()
         self.gone = threading.Event()
+        self.reached = reached
         self._finished = threading.Event()
 
     def read_head(self) -> bytes:
@@ -80,6 +86,13 @@ class Peer:
             self._fill()
         body, self._buffer = self._buffer[:length], self._buffer[length:]
         return Request(head, bytes(body))
+
+    def exactly(self, size: int) -> bytes:
+        """Read so many bytes."""
+        while len(self._buffer) < size:
+            self._fill()
+        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        return bytes(data)
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
@@ -139,6 +152,7 @@ class Server:
         self.requests: list[Request] = []
         self.peers: list[Peer] = []
         self.scripts: Sequence[Script] = scripts
+        self.reached = threading.Event()
         self._tls = tls
         self._failures: list[BaseException] = []
         self._threads: list[threading.Thread] = []
@@ -155,6 +169,10 @@ class Server:
     @property
     def connections(self) -> int:
         return len(self.peers)
+
+    async def until_reached(self) -> None:
+        """Wait until a script says, by `Peer.reached`, that it is so far."""
+        assert await anyio.to_thread.run_sync(self.reached.wait, _PATIENCE)
 
     async def until_gone(self, index: int) -> None:
         """Wait until the connection of that index is closed on our side."""
@@ -195,7 +213,7 @@ class Server:
             except OSError:
                 return
             script = self.scripts[min(self.connections, len(self.scripts) - 1)]
-            peer = Peer(sock, self.requests)
+            peer = Peer(sock, self.requests, self.reached)
             self.peers.append(peer)
             self._start(self._play, script, peer, sock)
 

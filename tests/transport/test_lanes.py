@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -17,20 +18,31 @@ from tests.sockets.server import (
     always,
     answers,
     refusing_url,
+    response,
     said,
     stalls_after,
     whole,
 )
 from wxmedia_async import UnsafeURL
 from wxmedia_async.transport._lanes import LaneTransport
+from wxmedia_async.transport._open import Opener
+from wxmedia_async.transport._tls import encryption_for
 
 LARGE = bytes(2_000_000)
 
 
+def lane_transport(
+    *, proxy: str | None = None, context: ssl.SSLContext = CONTEXT
+) -> LaneTransport:
+    return LaneTransport(Opener(encryption_for(context)), proxy=proxy)
+
+
 @asynccontextmanager
-async def lanes(**options: str) -> AsyncGenerator[httpx.AsyncClient]:
+async def lanes(
+    *, proxy: str | None = None, context: ssl.SSLContext = CONTEXT
+) -> AsyncGenerator[httpx.AsyncClient]:
     """A client of httpx upon lanes."""
-    transport = LaneTransport(verify=CONTEXT, **options)
+    transport = lane_transport(proxy=proxy, context=context)
     async with httpx.AsyncClient(transport=transport) as client:
         yield client
 
@@ -112,7 +124,7 @@ async def test_lane_is_released_once() -> None:
 
 async def test_failed_request_releases_its_lane() -> None:
     """A lane whose request failed serves the next one."""
-    transport = LaneTransport(verify=CONTEXT)
+    transport = lane_transport()
     with Server(always(said("{}"))) as server, refusing_url() as refusing:
         async with httpx.AsyncClient(transport=transport) as client:
             for _ in range(3):
@@ -127,7 +139,7 @@ async def test_failed_request_releases_its_lane() -> None:
 async def test_close_ends_idle_and_busy_lanes() -> None:
     """Closing the transport closes connections in use as well."""
     with Server(always(said("{}")), stalls_after(whole(LARGE))) as server:
-        transport = LaneTransport(verify=CONTEXT)
+        transport = lane_transport()
         busy = httpx.Request("GET", server.url)
         async with httpx.AsyncClient(transport=transport) as client:
             async with client.stream("GET", server.url) as idle:
@@ -141,7 +153,7 @@ async def test_close_ends_idle_and_busy_lanes() -> None:
 async def test_late_reply_does_not_bring_a_lane_back() -> None:
     """A reply that ends after the transport was closed leaves nothing behind."""
     with Server(always(said("{}"))) as server:
-        transport = LaneTransport(verify=CONTEXT)
+        transport = lane_transport()
         request = httpx.Request("GET", server.url)
         response = await transport.handle_async_request(request)
         await transport.aclose()
@@ -151,21 +163,69 @@ async def test_late_reply_does_not_bring_a_lane_back() -> None:
         await server.until_gone(0)
 
 
-@pytest.mark.parametrize("answer", [None, False, True])
-async def test_resending_is_asked_for(answer: bool | None) -> None:
-    """A stale connection costs an error, unless the request may be sent again."""
+@pytest.mark.parametrize(
+    ("method", "answer", "resent"),
+    [
+        ("GET", None, True),
+        ("POST", None, False),
+        ("GET", False, False),
+        ("POST", True, True),
+    ],
+)
+async def test_resending_is_asked_for(
+    method: str, answer: bool | None, resent: bool
+) -> None:
+    """A stale connection costs nothing, by leave of the caller or of the method."""
     extensions = {} if answer is None else {"may_resend": lambda: answer}
     with Server(dies_on_second_request, always(said("1"))) as server:
         async with lanes() as client:
             await client.get(server.url)
-            if answer:
-                reply = await client.get(server.url, extensions=extensions)
-                assert reply.text == "1"
+            if resent:
+                reply = await client.request(method, server.url, extensions=extensions)
+                assert (reply.text, reply.extensions["stale_retry"]) == ("1", True)
             else:
                 with pytest.raises(httpx.RemoteProtocolError):
-                    await client.get(server.url, extensions=extensions)
+                    await client.request(method, server.url, extensions=extensions)
 
-    assert server.connections == (2 if answer else 1)
+    assert server.connections == (2 if resent else 1)
+
+
+def says_nonsense_the_second_time(peer: Peer) -> None:
+    answers(said("0"))(peer)
+    peer.read_request()
+    peer.send(b"nonsense\r\n\r\n")
+
+
+def says_half_a_head_the_second_time(peer: Peer) -> None:
+    answers(said("0"))(peer)
+    peer.read_request()
+    peer.send(b"HTTP/1.1 20")
+
+
+def stalls_the_second_time(peer: Peer) -> None:
+    answers(said("0"))(peer)
+    peer.read_request()
+    peer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        says_nonsense_the_second_time,
+        says_half_a_head_the_second_time,
+        stalls_the_second_time,
+    ],
+)
+async def test_what_was_answered_is_not_sent_again(script: Script) -> None:
+    """One byte of a reply, or a server that keeps silent, is no stale connection."""
+    timeout = {"timeout": {"read": 0.1}, "may_resend": lambda: True}
+    with Server(script, always(said("1"))) as server:
+        async with lanes() as client:
+            await client.get(server.url)
+            with pytest.raises(httpx.TransportError):
+                await client.get(server.url, extensions=timeout)
+
+    assert server.connections == 1
 
 
 async def test_body_that_cannot_be_sent_again() -> None:
@@ -317,9 +377,83 @@ async def test_guard_is_not_asked_by_a_proxy() -> None:
     assert guard.seen == []
 
 
+async def test_guard_sees_where_a_kept_connection_leads() -> None:
+    """A connection from before is not used where the guard refuses its address."""
+    guard = Guard("127.0.0.1")
+    with Server(always(said("{}"))) as server:
+        async with lanes() as client:
+            await client.get(server.url)
+            with pytest.raises(UnsafeURL):
+                await client.get(server.url, extensions=guarded(guard))
+            other = server.url.replace("127.0.0.1", "127.0.0.2")
+            with pytest.raises(httpx.ConnectError):
+                await client.get(other, extensions=guarded(guard))
+
+    assert guard.seen == ["127.0.0.1", "127.0.0.2"]
+    assert len(server.requests) == 1
+
+
+async def test_closed_transport_sends_nothing() -> None:
+    """A request after the end is an error of its sender."""
+    transport = lane_transport()
+    await transport.aclose()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        await transport.handle_async_request(httpx.Request("GET", "http://a.test"))
+
+
+async def test_closing_wakes_who_waits_for_a_body() -> None:
+    """A reader gets an error as soon as the transport is closed, without a timeout."""
+    endless = response(b"", "Content-Length: 10")
+    transport = lane_transport()
+    with Server(stalls_after(endless)) as server:
+        reply = await transport.handle_async_request(httpx.Request("GET", server.url))
+        assert isinstance(reply.stream, httpx.AsyncByteStream)
+
+        async def read() -> None:
+            with pytest.raises(httpx.ReadError):
+                await reply.aread()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read)
+            await anyio.wait_all_tasks_blocked()
+            await transport.aclose()
+
+        await server.until_gone(0)
+
+
+async def test_closing_ends_who_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that still looks for its host ends when the transport is closed."""
+    monkeypatch.setattr(anyio, "getaddrinfo", Names().getaddrinfo)
+    transport = lane_transport()
+
+    async def fetch() -> None:
+        with pytest.raises(httpx.NetworkError, match="closed"):
+            await transport.handle_async_request(
+                httpx.Request("GET", "http://name.test")
+            )
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(fetch)
+        await anyio.wait_all_tasks_blocked()
+        await transport.aclose()
+
+
+async def test_facts_of_a_connection() -> None:
+    """The response says what it came over, as httpx's own does."""
+    with Server(always(said("{}"))) as server:
+        async with lanes() as client, client.stream("GET", server.url) as reply:
+            stream = reply.extensions["network_stream"]
+            address = stream.get_extra_info("server_addr")
+            tls = stream.get_extra_info("ssl_object")
+
+    assert address == ("127.0.0.1", server.port)
+    assert tls is None
+
+
 async def test_httpcore_may_pause() -> None:
     """httpcore sleeps through the backend between retries of its own."""
-    network = LaneTransport(verify=CONTEXT)._make_lane().network
+    network = lane_transport()._make_lane().network
     before = anyio.current_time()
 
     await network.sleep(0.02)

@@ -48,6 +48,10 @@ class Call(NamedTuple):
 class ShortWay(Protocol):
     """Past the httpx client, while nobody could tell."""
 
+    def seen(self) -> None:
+        """Take note that somebody was given the client, and may change it."""
+        ...
+
     def is_open(self) -> bool:
         """Tell whether it gives what the long way would."""
         ...

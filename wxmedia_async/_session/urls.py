@@ -50,6 +50,11 @@ def secret_url(url: httpx.URL, query: str, kind: type[SecretURL]) -> SecretURL:
     return whole
 
 
+def shown_url(url: httpx.URL, target: bytes) -> SecretURL:
+    """Return what a log may show of a request whose query is in *target* alone."""
+    return secret_url(url, target.partition(b"?")[2].decode("ascii"), SecretURL)
+
+
 def with_defaults(url: SecretURL, params: httpx.QueryParams) -> httpx.URL:
     """Add what a client of the user's adds to each query; ours comes first."""
     if not params:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import cast
+from importlib import import_module
 
-import anyio
 import attrs
-import httpcore
 import httpx
 
-Guard = Callable[[str], None]
+from ._network import Network
+from ._open import Opener
+from ._origin import origin_of
+from ._stale import may_be_resent, went_stale
+
+# pyright: reportPrivateUsage=false
+# httpx has no parameter for the network backend, and its transport must stay the
+# class that it is: mocks patch its methods.
 
 
 class LaneTransport(httpx.AsyncBaseTransport):
@@ -27,79 +31,112 @@ class LaneTransport(httpx.AsyncBaseTransport):
     bound.
 
     Extensions of a request:
-        ``guard_address``: called with each address of the host before it is
-        connected to; what it raises ends the request. Not through a proxy.
+        ``guard_address``: As for a `SocketTransport`. Not through a proxy.
 
-        ``may_resend``: asked whether to send the request once more where a
-        kept-alive connection turned out to be closed by the server.
+        ``no_stale_retry``, ``may_resend``: As for a `SocketTransport`.
 
     Args:
-        verify: As for httpx.
+        opener: Opens its connections.
 
         proxy: URL of the proxy that all requests go through.
     """
 
-    def __init__(
-        self, *, verify: ssl.SSLContext | bool = True, proxy: str | None = None
-    ) -> None:
-        self._context = httpx.create_ssl_context(verify=verify)
-        self._proxy = proxy
-        self._idle: list[_Lane] = []
-        self._busy: set[_Lane] = set()
+    def __init__(self, opener: Opener, *, proxy: str | None = None) -> None:
+        self._opener = opener
+        # httpcore changes what a context offers by ALPN, and makes one itself where
+        # it is given none. This one is not used: the network has its own.
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._proxy = None if proxy is None else _proxy(proxy, self._context)
+        self._socks_errors = _socks_errors(self._proxy)
+        self._idle: list[Lane] = []
+        self._busy: set[Lane] = set()
+        self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._closed:
+            raise RuntimeError("the transport is closed")
         # The lane used last is the one whose connection is most likely alive.
         lane = self._idle.pop() if self._idle else self._make_lane()
         self._busy.add(lane)
         try:
-            response = await _send(lane, request)
+            response = await self._answered(lane, request)
         except BaseException:
-            await self._release(lane)
+            self._release(lane)
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = _LaneStream(response.stream, partial(self._release, lane))
         return response
 
     async def aclose(self) -> None:
-        lanes = [*self._idle, *self._busy]
+        """Close all connections; requests that still run fail."""
+        self._closed = True
+        for lane in self._idle:
+            lane.network.close()
         self._idle.clear()
-        self._busy.clear()
-        for lane in lanes:
-            await lane.transport.aclose()
+        self._opener.close()
+        for lane in self._busy:
+            lane.network.abort()
 
-    async def _release(self, lane: _Lane) -> None:
+    async def _answered(self, lane: Lane, request: httpx.Request) -> httpx.Response:
+        self._begin(lane, request)
+        try:
+            return await lane.handle(request)
+        except httpx.TransportError:
+            is_stale = went_stale(lane.network) and not self._closed
+            if not is_stale or not _may_be_resent(request):
+                raise
+        self._begin(lane, request)
+        response = await lane.handle(request)
+        response.extensions["stale_retry"] = True
+        return response
+
+    def _begin(self, lane: Lane, request: httpx.Request) -> None:
+        origin = origin_of(request.url, request.extensions)
+        guard = None if self._proxy else request.extensions.get("guard_address")
+        lane.network.begin(origin.host, origin.port, guard)
+
+    def _release(self, lane: Lane) -> None:
         if lane not in self._busy:
             return
         self._busy.remove(lane)
-        if lane.is_free():
+        if self._closed or not lane.is_idle():
+            lane.network.close()
+        if not self._closed and lane.is_free():
             self._idle.append(lane)
-            return
-        with anyio.CancelScope(shield=True):
-            await lane.transport.aclose()
 
-    def _make_lane(self) -> _Lane:
+    def _make_lane(self) -> Lane:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
         transport = httpx.AsyncHTTPTransport(
             verify=self._context, limits=limits, proxy=self._proxy
         )
-        network = _Network()
-        if self._proxy is None:
-            # httpx has no parameter for the network backend, and must stay the
-            # class that it is: mocks patch its methods.
-            transport._pool = httpcore.AsyncConnectionPool(  # pyright: ignore[reportPrivateUsage]
-                ssl_context=self._context,
-                max_connections=1,
-                max_keepalive_connections=1,
-                keepalive_expiry=limits.keepalive_expiry,
-                network_backend=network,
-            )
-        return _Lane(transport, network)
+        network = Network(self._opener)
+        transport._pool._network_backend = network
+        return Lane(transport, network, self._socks_errors)
 
 
 @attrs.frozen(eq=False)
-class _Lane:
+class Lane:
+    """
+    One connection at most, and httpx's transport upon it.
+
+    Attributes:
+        socks_errors: What httpx does not know as an error of its own.
+    """
+
     transport: httpx.AsyncHTTPTransport
-    network: _Network
+    network: Network
+    socks_errors: tuple[type[Exception], ...]
+
+    async def handle(self, request: httpx.Request) -> httpx.Response:
+        """Send *request*, as httpx's transport does."""
+        try:
+            return await self.transport.handle_async_request(request)
+        except self.socks_errors as error:
+            raise httpx.ProxyError(f"the proxy speaks no SOCKS: {error}") from error
+
+    def is_idle(self) -> bool:
+        """Whether it has a connection, which can serve another request."""
+        return any(one.is_idle() for one in self.transport._pool.connections)
 
     def is_free(self) -> bool:
         """
@@ -109,38 +146,31 @@ class _Lane:
         then keeps the connection as one in use: who came next would wait for
         ever.
         """
-        connections = self.transport._pool.connections  # pyright: ignore[reportPrivateUsage]
+        connections = self.transport._pool.connections
         return all(one.is_idle() or one.is_closed() for one in connections)
 
 
-async def _send(lane: _Lane, request: httpx.Request) -> httpx.Response:
-    lane.network.guard = request.extensions.get("guard_address")
-    lane.network.connected = False
-    try:
-        return await lane.transport.handle_async_request(request)
-    except (httpx.NetworkError, httpx.RemoteProtocolError):
-        if not _went_stale(lane) or not _may_resend(request):
-            raise
-    return await lane.transport.handle_async_request(request)
+def _proxy(url: str, context: ssl.SSLContext) -> httpx.Proxy:
+    is_tls = httpx.URL(url).scheme == "https"
+    return httpx.Proxy(url, ssl_context=context if is_tls else None)
 
 
-def _went_stale(lane: _Lane) -> bool:
-    """Whether the request travelled on a connection that was there before."""
-    return lane.network.used and not lane.network.connected
+def _may_be_resent(request: httpx.Request) -> bool:
+    return may_be_resent(request.method, request.stream, request.extensions)
 
 
-def _may_resend(request: httpx.Request) -> bool:
-    ask = request.extensions.get("may_resend")
-    return (
-        ask is not None and getattr(request.stream, "replayable", True) and bool(ask())
-    )
+def _socks_errors(proxy: httpx.Proxy | None) -> tuple[type[Exception], ...]:
+    """Return the errors of the package that speaks SOCKS, where one does."""
+    if proxy is None or not proxy.url.scheme.startswith("socks"):
+        return ()
+    return (import_module("socksio").SOCKSError,)
 
 
 class _LaneStream(httpx.AsyncByteStream):
     """A reply's body, which frees the lane when it is closed."""
 
     def __init__(
-        self, stream: httpx.AsyncByteStream, release: Callable[[], Awaitable[None]]
+        self, stream: httpx.AsyncByteStream, release: Callable[[], None]
     ) -> None:
         self._stream = stream
         self._release = release
@@ -152,65 +182,4 @@ class _LaneStream(httpx.AsyncByteStream):
         try:
             await self._stream.aclose()
         finally:
-            await self._release()
-
-
-class _Network(httpcore.AsyncNetworkBackend):
-    """
-    Connects, and remembers that it did.
-
-    Where there is a guard, it connects to addresses that the guard has seen: a
-    name looked up once for the check and once more for the connection could
-    lead elsewhere the second time.
-    """
-
-    def __init__(self) -> None:
-        # It serves trio as well. Type checkers see the stand-in that httpcore has
-        # for where anyio is missing.
-        self._inner = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
-        self.guard: Guard | None = None
-        self.connected = False
-        self.used = False
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        self.connected = self.used = True
-        if self.guard is None:
-            return await self._inner.connect_tcp(
-                host, port, timeout, local_address, socket_options
-            )
-        failure: httpcore.ConnectError | httpcore.ConnectTimeout | None = None
-        for address in await _guarded(host, port, timeout, self.guard):
-            try:
-                return await self._inner.connect_tcp(
-                    address, port, timeout, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure or httpcore.ConnectError(f"{host} has no address")
-
-    async def sleep(self, seconds: float) -> None:
-        await self._inner.sleep(seconds)
-
-
-async def _guarded(
-    host: str, port: int, timeout: float | None, guard: Guard
-) -> list[str]:
-    """Return the addresses of *host*, all of them seen by *guard*."""
-    try:
-        with anyio.fail_after(timeout):
-            found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except TimeoutError as error:
-        raise httpcore.ConnectTimeout(f"looking up {host}") from error
-    except OSError as error:
-        raise httpcore.ConnectError(str(error)) from error
-    addresses = [str(sockaddr[0]) for *_, sockaddr in found]
-    for address in addresses:
-        guard(address)
-    return addresses
+            self._release()

@@ -23,7 +23,7 @@ from ._waiting import waiter_for
 class Opener:
     """Opens connections, and remembers what makes the next one cheaper."""
 
-    _encryption: Encryption
+    encryption: Encryption
     _sessions: Sessions = attrs.field(init=False)
     _names: Names = attrs.field(factory=Names, init=False)
     _turns: Turns = attrs.field(factory=Turns, init=False)
@@ -33,7 +33,7 @@ class Opener:
     _closed: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._sessions = Sessions(self._encryption.context)
+        self._sessions = Sessions(self.encryption.context)
 
     async def open(
         self, origin: Origin, guard: Guard | None, timeout: float | None
@@ -118,7 +118,7 @@ class Opener:
         self, origin: Origin, address: Address, sock: socket.socket
     ) -> Connection:
         session = self._sessions.get(origin)
-        tls = encrypted(sock, self._encryption, origin.server_name, session)
+        tls = encrypted(sock, self.encryption, origin.server_name, session)
         waiter = waiter_for(tls)
         connection = Connection(address.ip, tls, waiter, self._turns)
         try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ssl
-import sys
-from types import FunctionType
 
 import httpcore
 import httpx
 
 from ._lanes import LaneTransport
+from ._originals import Originals
+from ._proxies import Proxies
 from ._transport import SocketTransport
 from ._waiting import supported
 
@@ -20,58 +20,44 @@ class OwnTransport(httpx.AsyncBaseTransport):
 
     Requests go over a `SocketTransport`. They go over httpx's own transport,
     one connection for each, where the event loop cannot watch sockets (the
-    Proactor loop of Windows), and while a library that mocks or traces httpx
-    has replaced a method of that transport: what is not seen there would slip
-    through to the network.
+    Proactor loop of Windows), through proxies, and while a library that mocks or
+    traces httpx has replaced a method of that transport: what is not seen there
+    would slip through to the network.
 
     Args:
         verify: As for httpx.
+
+        proxies: Which requests go through one, decided for each by its host.
     """
 
-    def __init__(self, *, verify: ssl.SSLContext | bool = True) -> None:
+    def __init__(
+        self, *, verify: ssl.SSLContext | bool = True, proxies: Proxies = Proxies()
+    ) -> None:
         self.sockets = SocketTransport(verify=verify)
-        self._lanes = LaneTransport(verify=verify)
+        self.proxies = proxies
+        opener = self.sockets.opener
+        self._lanes = LaneTransport(opener)
+        self._proxied = {
+            url: LaneTransport(opener, proxy=url) for url in set(proxies.urls.values())
+        }
+        self._originals = Originals(
+            (httpx.AsyncHTTPTransport, httpcore.AsyncConnectionPool)
+        )
 
-    def chosen(self) -> httpx.AsyncBaseTransport:
-        """Return the transport that the next request goes over."""
-        return self.sockets if supported() and not replaced() else self._lanes
+    def carrier(self, url: httpx.URL) -> httpx.AsyncBaseTransport:
+        """Return the transport that the next request for *url* goes over."""
+        proxy = self.proxies.url_for(url)
+        if proxy is not None:
+            return self._proxied[proxy]
+        return self.sockets if self.has_sockets() else self._lanes
+
+    def has_sockets(self) -> bool:
+        """Tell whether what needs no proxy goes over our sockets."""
+        return supported() and self._originals.untouched()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self.chosen().handle_async_request(request)
+        return await self.carrier(request.url).handle_async_request(request)
 
     async def aclose(self) -> None:
-        await self.sockets.aclose()
-        await self._lanes.aclose()
-
-
-def replaced() -> bool:
-    """
-    Tell whether somebody has put a method of their own into httpx's transport.
-
-    respx replaces the one of httpcore's pool, pytest-httpx and OpenTelemetry
-    the one of `AsyncHTTPTransport`.
-    """
-    return not (
-        is_original(httpcore.AsyncConnectionPool.handle_async_request)
-        and is_original(httpx.AsyncHTTPTransport.handle_async_request)
-    )
-
-
-_HOMES = {
-    module.__file__
-    for name, module in sys.modules.items()
-    if name
-    in (
-        "httpcore._async.connection_pool",
-        "httpx._client",
-        "httpx._transports.default",
-    )
-}
-
-
-def is_original(method: object) -> bool:
-    """Tell whether a method is the one that httpx or httpcore has written."""
-    # Where its code stands, and not which object it is: this module may be
-    # imported while a mock is in place. What tracers wrap around a method says
-    # that it has the method's code, but is no function.
-    return type(method) is FunctionType and method.__code__.co_filename in _HOMES
+        for transport in (self.sockets, self._lanes, *self._proxied.values()):
+            await transport.aclose()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import httpcore
 import httpx
 
 from ._body import Body
-from ._own import OwnTransport, is_original
+from ._originals import Originals
+from ._own import OwnTransport
 from ._parser import Head
 
 # pyright: reportPrivateUsage=false
@@ -20,10 +20,10 @@ from ._parser import Head
 
 _NOTHING = httpx.ByteStream(b"")
 
-# Somebody's own, where an object has them beside those of its class.
-_PASSED_BY = {"send", "build_request", "handle_async_request"}
+_logger = logging.getLogger(httpx.__name__)
 
-_logger = logging.getLogger("httpx")
+Shown = Callable[[httpx.URL, bytes], object]
+"""Makes of a URL without its query, and what is asked for, what a log may show."""
 
 
 class Shortcut:
@@ -31,8 +31,8 @@ class Shortcut:
     Sends requests of a client right to its transport, while nobody can tell.
 
     Most of what a client does for a request is to ask for hooks, auth, mounts,
-    cookies and redirects. Where there are none of these, and nobody has
-    replaced a method of the client, its transport gives the same reply.
+    cookies and redirects. There are none of these in a client just made; and
+    while nobody was given it, only the classes that it is made of can change.
 
     Args:
         http: The client, just made.
@@ -40,6 +40,8 @@ class Shortcut:
         transport: Its transport.
 
         headers: What every request asks for.
+
+        shown: Of the URL, in httpx's line at INFO.
     """
 
     def __init__(
@@ -47,56 +49,73 @@ class Shortcut:
         http: httpx.AsyncClient,
         transport: OwnTransport,
         headers: Mapping[str, str],
+        shown: Shown,
     ) -> None:
         self._http = http
         self._transport = transport
-        self._client_headers = http._headers._list.copy()
+        self._shown = shown
         named = [(name.encode(), value.encode()) for name, value in headers.items()]
         names = {name.lower() for name, _ in named}
         kept = [pair for pair in http.headers.raw if pair[0].lower() not in names]
         self._headers = kept + named
-        self._fine: tuple[object, ...] = ()
+        self._originals = Originals(
+            (
+                # Not object.
+                *httpx.AsyncClient.__mro__[:-1],
+                httpx.AsyncHTTPTransport,
+                httpcore.AsyncConnectionPool,
+            )
+        )
+        self._is_seen = False
+        self._has_sockets = False
+        self._attributes = dict(vars(http))
+        self._made: tuple[object, ...] = (
+            self._attributes,
+            dict(vars(type(http))),
+            dict(vars(transport)),
+            http._headers._list.copy(),
+            {event: hooks.copy() for event, hooks in http._event_hooks.items()},
+            {},
+            {},
+        )
+
+    def seen(self) -> None:
+        """Take note that somebody was given the client, and may change it."""
+        self._is_seen = True
 
     def is_open(self) -> bool:
         """Tell whether the short way gives what the long one would."""
+        return (
+            self._originals.untouched()
+            and (not self._is_seen or self._is_as_made())
+            and (self._has_sockets or self._reaches_sockets())
+        )
+
+    def _is_as_made(self) -> bool:
+        if self._held() == self._made:
+            return True
+        # Its state says that it was used, which makes no difference.
+        self._attributes["_state"] = self._http._state
+        return self._held() == self._made
+
+    def _held(self) -> tuple[object, ...]:
+        """What can be replaced, and what can be changed in place."""
         http = self._http
         return (
-            # What can be changed in place.
-            http._headers._list == self._client_headers
-            and not http._cookies.jar._cookies  # type: ignore[attr-defined]  # of the standard library
-            and not http._mounts
-            and not any(http._event_hooks.values())
-            and not _logger.isEnabledFor(logging.INFO)
-            # What can be replaced: looked at closely when it is not what it was
-            # before, as that takes longer than a comparison.
-            and (self._parts() == self._fine or self._is_plain())
-        )
-
-    def _parts(self) -> tuple[object, ...]:
-        return (
-            vars(self._http),
+            vars(http),
+            vars(type(http)),
             vars(self._transport),
-            httpx.AsyncClient.send,
-            httpx.AsyncClient._transport_for_url,
-            httpx.AsyncHTTPTransport.handle_async_request,
-            httpcore.AsyncConnectionPool.handle_async_request,
+            http._headers._list,
+            http._event_hooks,
+            http._mounts,
+            http._cookies.jar._cookies,  # type: ignore[attr-defined]  # of the standard library
         )
 
-    def _is_plain(self) -> bool:
-        http, transport = self._http, self._transport
-        is_plain = (
-            http._transport is transport
-            and not _PASSED_BY & (vars(http).keys() | vars(transport).keys())
-            and http._auth is None
-            and not http._params
-            and is_original(httpx.AsyncClient._transport_for_url)
-            and is_original(httpx.AsyncClient.send)
-            and transport.chosen() is transport.sockets
-        )
-        if is_plain:
-            own, others, *methods = self._parts()
-            self._fine = (copy.copy(own), copy.copy(others), *methods)
-        return is_plain
+    def _reaches_sockets(self) -> bool:
+        # Only known in an event loop; the client is bound to one.
+        transport = self._transport
+        self._has_sockets = transport.has_sockets() and not transport.proxies.urls
+        return self._has_sockets
 
     async def send(
         self,
@@ -118,20 +137,28 @@ class Shortcut:
             raw.append((name.encode(), value.encode()))
         request = sockets.prepare(method, url, raw, content or _NOTHING, extensions)
         head, body, _ = await sockets.round_trip(request)
-        for header in head.headers:
-            if header[0].lower() == b"set-cookie":
-                self._keep_cookies(url, head)
+        if _logger.isEnabledFor(logging.INFO):
+            target = extensions.get("target")
+            asked = target if isinstance(target, bytes) else url.raw_path
+            _log(method, self._shown(url, asked), head)
         return head.status, head.headers, body
-
-    def _keep_cookies(self, url: httpx.URL, head: Head) -> None:
-        request = httpx.Request("GET", url)
-        self._http.cookies.extract_cookies(
-            httpx.Response(head.status, headers=head.headers, request=request)
-        )
 
     def stack(self, url: str) -> Literal["sockets", "httpx"]:
         """Tell what a request for *url* goes over, whichever way it takes."""
-        carries = self._http._transport_for_url(httpx.URL(url))
+        asked = httpx.URL(url)
+        carries = self._http._transport_for_url(asked)
         if not isinstance(carries, OwnTransport):
             return "httpx"
-        return "sockets" if carries.chosen() is carries.sockets else "httpx"
+        return "sockets" if carries.carrier(asked) is carries.sockets else "httpx"
+
+
+def _log(method: str, shown: object, head: Head) -> None:
+    """Write what httpx writes of each request, in its name."""
+    _logger.info(
+        'HTTP Request: %s %s "%s %d %s"',
+        method,
+        shown,
+        head.version.decode("ascii", errors="ignore"),
+        head.status,
+        head.reason.decode("ascii", errors="ignore"),
+    )

@@ -113,7 +113,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
         max_head: int = 64 * 1024,
     ) -> None:
         self._writer = Writer()
-        self._opener = Opener(encryption_for(verify))
+        self.opener = Opener(encryption_for(verify))
         self._pool = Pool(max_connections, keepalive_expiry)
         self._max_head = max_head
         self._buffer = memoryview(bytearray(_BUFFER))
@@ -176,7 +176,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections; requests that still run, or wait to, fail."""
         self._pool.close()
-        self._opener.close()
+        self.opener.close()
 
     async def _answer(self, request: Outgoing, place: Place) -> RoundTrip:
         connection = place.take()
@@ -196,7 +196,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
     async def _answer_anew(self, request: Outgoing, place: Place) -> tuple[Head, Body]:
         self._pool.make_room()
         timeout = request.timeouts.get("connect")
-        connection = await self._opener.open(request.origin, request.guard, timeout)
+        connection = await self.opener.open(request.origin, request.guard, timeout)
         place.put(connection)
         return await self._sent(request, place, connection)
 
@@ -208,7 +208,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
         )
         if not connection.reused:
             # Not earlier: since TLS 1.3, the tickets come after the handshake.
-            self._opener.remember(request.origin, connection)
+            self.opener.remember(request.origin, connection)
         decoder = head.body(request.method)
         timeouts = request.timeouts
         body = Body(place, connection, decoder, reusable, self._buffer, timeouts)
