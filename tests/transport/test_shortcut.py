@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 import respx
+import vcr
 
 from tests.fakes import JPEG
-from wxmedia_async import MediaClient
+from wxmedia_async import MediaClient, RetryPolicy
 from wxmedia_async.simulator import Simulator
 from wxmedia_async.simulator.serve import serve
+
+ONCE = RetryPolicy(attempts=1)
 
 
 @pytest.fixture
@@ -109,16 +116,50 @@ async def test_both_ways_send_the_same(simulator: tuple[Simulator, str]) -> None
     assert short.query == long.query
 
 
-async def test_who_reads_httpxs_log_closes_it(
-    caplog: pytest.LogCaptureFixture,
+async def test_httpxs_log_is_written_by_the_short_way(
+    simulator: tuple[Simulator, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """httpx's own line at INFO is not to be missed."""
-    async with MediaClient(None) as client:
+    """At INFO both ways write the same line, without secrets."""
+    async with MediaClient("SECRET", base_url=simulator[1]) as client:
         with caplog.at_level(logging.INFO, logger="httpx"):
-            logged = is_open(client)
+            opened = is_open(client)
+            with pytest.raises(Exception, match="40001"):
+                await client.read("m")
+            client.http.event_hooks = {"request": [nothing]}
+            with pytest.raises(Exception, match="40001"):
+                await client.read("m")
 
-        assert not logged
-        assert is_open(client)
+    short, long = [line for line in caplog.records if line.name == "httpx"]
+    assert opened
+    assert short.getMessage() == long.getMessage()
+    assert short.levelno == long.levelno
+    assert "/cgi-bin/media/get?access_token=***&media_id=m" in short.getMessage()
+    assert '"HTTP/1.1 200 OK"' in short.getMessage()
+    assert type(short.args) is type(long.args)
+    assert "SECRET" not in repr(short.args)
+
+
+async def test_quiet_log_is_not_written(
+    simulator: tuple[Simulator, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Above INFO there is no line."""
+    async with MediaClient(None, base_url=simulator[1]) as client:
+        with caplog.at_level(logging.WARNING, logger="httpx"):
+            await client.upload(JPEG)
+
+    assert not [line for line in caplog.records if line.name == "httpx"]
+
+
+async def test_to_be_seen_closes_nothing(simulator: tuple[Simulator, str]) -> None:
+    """Who holds the client and changes nothing leaves the short way open."""
+    async with MediaClient(None, base_url=simulator[1]) as client:
+        headers = client.http.headers
+        await client.upload(JPEG)
+        before = is_open(client)
+        headers["X-Mine"] = "1"
+
+        assert before
+        assert not is_open(client)
 
 
 @pytest.mark.parametrize("using", ["httpcore", "httpx"])
@@ -134,22 +175,96 @@ async def test_mocks_close_it(using: str) -> None:
         assert is_open(client)
 
 
+@pytest.mark.parametrize("name", ["send", "build_request", "_send_single_request"])
 async def test_a_method_of_the_clients_own_closes_it(
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who replaces `send`, on the client or on the class, gets every request."""
+    """Who replaces a method, on the client or its class, gets every request."""
     async with MediaClient(None) as client:
         before = is_open(client)
-        with monkeypatch.context() as patch:
-            patch.setattr(client.http, "send", nothing)
-            on_the_client = is_open(client)
-        with monkeypatch.context() as patch:
-            patch.setattr(httpx.AsyncClient, "send", nothing)
-            on_the_class = is_open(client)
+        found: list[bool] = []
+        for place in (client.http, type(client.http), httpx.AsyncClient):
+            with monkeypatch.context() as patch:
+                patch.setattr(place, name, nothing)
+                found.append(is_open(client))
+            found.append(is_open(client))
 
         assert before
-        assert not on_the_client
-        assert not on_the_class
+        assert found == [False, True] * 3
+
+
+async def test_a_method_of_the_transports_own_closes_it() -> None:
+    """Tracers of one client wrap the method of its transport."""
+    async with MediaClient(None) as client:
+        transport = client.http._transport
+        before = is_open(client)
+        transport.handle_async_request = nothing  # type: ignore[assignment,method-assign]
+
+        assert before
+        assert not is_open(client)
+
+
+class Refusal(Exception):
+    """Nothing may be sent."""
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [
+        (httpx.AsyncClient, "send"),
+        (httpx.AsyncClient.__mro__[1], "build_request"),
+        (httpx.AsyncClient, "_send_handling_auth"),
+        (httpx.AsyncClient, "_send_handling_redirects"),
+        (httpx.AsyncClient, "_send_single_request"),
+        (httpx.AsyncClient, "_transport_for_url"),
+        (httpx.AsyncHTTPTransport, "handle_async_request"),
+        (httpcore.AsyncConnectionPool, "handle_async_request"),
+        (httpcore.AsyncConnectionPool, "create_connection"),
+    ],
+)
+async def test_replaced_methods_see_every_request(
+    cls: type,
+    name: str,
+    simulator: tuple[Simulator, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a tool forbids never reaches the network, in a client old or new."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise Refusal
+
+    async with MediaClient(None, base_url=simulator[1], retry=ONCE) as client:
+        await client.upload(JPEG)
+        sent = len(simulator[0].requests)
+        with monkeypatch.context() as patch:
+            patch.setattr(cls, name, refuse)
+            with pytest.raises(Refusal):
+                await client.read("m")
+            async with MediaClient(None, base_url=simulator[1], retry=ONCE) as other:
+                with pytest.raises(Refusal):
+                    await other.read("m")
+        refused = len(simulator[0].requests) - sent
+        await client.upload(JPEG)
+
+    assert refused == 0
+    assert len(simulator[0].requests) == sent + 1
+
+
+async def test_cassettes_of_vcr(
+    simulator: tuple[Simulator, str], tmp_path: Path
+) -> None:
+    """vcrpy records what a client in use sends, and plays it without the network."""
+    path = str(tmp_path / "cassette.yaml")
+    async with MediaClient(None, base_url=simulator[1]) as client:
+        media_id = (await client.upload(JPEG)).media_id
+        with vcr.use_cassette(path, record_mode="once"):
+            recorded = await client.read(media_id)
+        sent = len(simulator[0].requests)
+        with vcr.use_cassette(path, record_mode="none"):
+            played = await client.read(media_id)
+
+        assert played == recorded
+        assert len(simulator[0].requests) == sent
         assert is_open(client)
 
 
@@ -163,6 +278,7 @@ async def test_a_request_by_the_long_way_does_not_close_it(
 
         assert before
         assert is_open(client)
+        assert client.http._state.name == "OPENED"
 
 
 async def test_pytest_httpx_closes_it(httpx_mock: object) -> None:
@@ -186,3 +302,48 @@ async def test_the_transport_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         told.append(client.transport)
 
     assert told == ["sockets", "httpx", "yours", "httpx"]
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "carries"),
+    [("127.0.0.0/8", "sockets"), ("10.0.0.0/8", "httpx"), ("*", "sockets")],
+)
+async def test_the_transport_behind_a_proxy_is_told(
+    exceptions: str, carries: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What NO_PROXY exempts goes over sockets, by the long way."""
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.test:1")
+    monkeypatch.setenv("NO_PROXY", exceptions)
+    async with MediaClient(None, base_url="http://127.0.0.1:1") as client:
+        assert client.transport == carries
+        assert is_open(client) is (exceptions == "*")
+
+
+ALIASED = """
+import httpx2
+httpx2.alias_httpx()
+import anyio, logging
+logging.basicConfig(level=logging.INFO, format="%(name)s")
+from tests.sockets.server import Server, always, client_to, whole
+
+async def main():
+    with Server(always(whole())) as server:
+        async with client_to(server) as client:
+            await client.read("ID")
+            print(client._session.requests.shortcut.is_open(), end="")
+
+anyio.run(main)
+"""
+
+
+def test_httpx2_by_the_name_of_httpx() -> None:
+    """Where httpx2 goes by the name of httpx, it is open, and writes in its name."""
+    done = subprocess.run(
+        [sys.executable, "-c", ALIASED],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("True", "httpx2\n")
