@@ -388,22 +388,6 @@ async def test_hooks_headers_and_auth_of_our_client() -> None:
         assert request.header("authorization") == "Basic dXM6b3Vycw=="
 
 
-@pytest.mark.parametrize("level", ["INFO", "WARNING"])
-async def test_cookies_of_our_client(
-    level: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A cookie that a gateway sets is sent from then on, whether httpx logs or not."""
-    caplog.set_level(level, "httpx")
-
-    with Server(always(whole(JPEG, "Set-Cookie: route=7"))) as server:
-        async with client_to(server) as client:
-            await client.read("ID")
-            await client.read("ID")
-
-    sent = [request.header("cookie") for request in server.requests]
-    assert sent == [None, "route=7"]
-
-
 class Traced:
     """Wraps a method as tracers do: in an object that passes for the method."""
 
@@ -938,7 +922,7 @@ async def test_verify(monkeypatch: pytest.MonkeyPatch) -> None:
     made = list[object]()
     create = httpx.create_ssl_context
 
-    def creating(verify: ssl.SSLContext | bool = True) -> ssl.SSLContext:
+    def creating(verify: bool = True) -> ssl.SSLContext:
         made.append(verify)
         return create(verify=verify)
 
@@ -948,4 +932,4 @@ async def test_verify(monkeypatch: pytest.MonkeyPatch) -> None:
         async with MediaClient(TOKEN, verify=verify):
             pass
 
-    assert {True, False, CONTEXT} <= set(made)
+    assert made == [True, False]

@@ -32,18 +32,20 @@ def context_for(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
     Raises:
         ValueError: One of these leads to no certificates.
     """
-    if verify is not True:
-        return httpx.create_ssl_context(verify=verify)
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    if not verify:
+        return httpx.create_ssl_context(verify=False)
     if file := os.environ.get("SSL_CERT_FILE"):
         return _of_file(file)
     if folders := os.environ.get("SSL_CERT_DIR"):
         _check(folders)
-    return httpx.create_ssl_context()
+    return httpx.create_ssl_context(verify=True)
 
 
 def _of_file(path: str) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=path)
+        return httpx.create_ssl_context(verify=True)
     except _UNREADABLE as error:
         reason = _reason(error)
     raise ValueError(f"SSL_CERT_FILE is {path!r}: {reason}")
