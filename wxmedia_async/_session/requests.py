@@ -23,6 +23,9 @@ from .urls import api_url, query_of, same_origin, secret_url, target_of, with_de
 # httpx asks for gzip by itself, and a truncated gzip body is a silent success.
 HEADERS: Mapping[str, str] = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
+Answer: TypeAlias = tuple[int, Sequence[tuple[bytes, bytes]], ReplyBody]
+"""Status, headers and body of a reply, as every way gives them."""
+
 Extensions: TypeAlias = dict[str, Any]
 """What is asked of the transport, as httpx calls it."""
 
@@ -42,7 +45,7 @@ class Call(NamedTuple):
 
     host: str
     timeouts: dict[str, float | None]
-    send: Callable[[], Awaitable[HttpReply]]
+    send: Callable[[], Awaitable[Answer]]
 
 
 class ShortWay(Protocol):
@@ -63,7 +66,7 @@ class ShortWay(Protocol):
         headers: Mapping[str, str],
         content: httpx.AsyncByteStream | None,
         extensions: Mapping[str, object],
-    ) -> tuple[int, Sequence[tuple[bytes, bytes]], ReplyBody]:
+    ) -> Answer:
         """
         Send a request as the client would, with `HEADERS` beside its own.
 
@@ -71,8 +74,6 @@ class ShortWay(Protocol):
             url: Without its query. What is asked for is the extension
                 ``target``, as bytes.
 
-        Returns:
-            The status, the headers and the body of the reply.
         """
         ...
 
@@ -110,6 +111,11 @@ class Requests:
             lambda self: sealed_but(*self.family.errors, MediaError, OSError),
             takes_self=True,
         ),
+    )
+
+    _timeouts: dict[str, float | None] = attrs.field(
+        init=False,
+        default=attrs.Factory(lambda self: self._all_timeouts(), takes_self=True),
     )
 
     def api_call(
@@ -153,7 +159,7 @@ class Requests:
         request.url = self.family.secret_url(request.url)
         return _call(request, self._send_bare)
 
-    async def send(self, call: Call, secrets: Collection[str]) -> HttpReply:
+    async def send(self, call: Call, secrets: Collection[str]) -> Answer:
         """
         Send *call*, and return the reply when its head is complete.
 
@@ -208,13 +214,17 @@ class Requests:
         return request
 
     def _extensions(self) -> Extensions:
+        # Its own for each request: its reader will have less patience.
+        return {"timeout": self._timeouts.copy()}
+
+    def _all_timeouts(self) -> dict[str, float | None]:
         timeouts = self.timeout.as_dict()
         timeouts["write"] = within_window(timeouts["write"])
         # Our slots are the pool's places, so its own queue stays empty; a
         # client of the user's has a pool that others use as well.
         if self.owns_http:
             timeouts["pool"] = None
-        return {"timeout": timeouts}
+        return timeouts
 
 
 def _call(
@@ -234,13 +244,9 @@ def _short_call(
     extensions["target"] = target_of(url, query)
     body = exchange.body
     content = httpx.ByteStream(body) if isinstance(body, bytes) else body
-
-    async def send() -> HttpReply:
-        reply = await way.send(
-            exchange.method, url, exchange.headers, content, extensions
-        )
-        return HttpReply(*reply)
-
+    send = partial(
+        way.send, exchange.method, url, exchange.headers, content, extensions
+    )
     return Call(url.host, extensions["timeout"], send)
 
 

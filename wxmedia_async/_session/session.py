@@ -286,16 +286,16 @@ class Session:
     ) -> Reply:
         """Send *call*; the reply is to be closed, and gives the slot back then."""
         transfer.asked = True
-        answer = await self.requests.send(call, secrets)
+        status, headers, body = await self.requests.send(call, secrets)
         transfer.asked = False
         call.timeouts["read"] = within_window(call.timeouts["read"])
         try:
-            head = replies.parse_head(answer.status, answer.headers)
+            head = replies.parse_head(status, headers)
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await answer.body.aclose()
+                await body.aclose()
             raise
-        return Reply(head, call.host, answer.body, secrets, release, transfer)
+        return Reply(head, call.host, body, secrets, release, transfer)
 
     def _leave(self, transfer: Transfer) -> Callable[[], None]:
         return partial(self.pace.leave, transfer)

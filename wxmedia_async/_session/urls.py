@@ -24,12 +24,16 @@ def api_url(base: str, path: str) -> httpx.URL:
 
 def query_of(params: Mapping[str, str]) -> str:
     """Encode the parameters of a call."""
-    return "&".join([f"{_quoted(name)}={_quoted(params[name])}" for name in params])
+    return "&".join([f"{_name(name)}={_quoted(params[name])}" for name in params])
 
 
 def _quoted(text: str) -> str:
     # Tokens and media_ids nearly always are so, and quote() takes its time.
     return text if _UNRESERVED.fullmatch(text) else quote(text, safe="")
+
+
+# There are a dozen of them.
+_name = lru_cache(maxsize=256)(_quoted)
 
 
 def target_of(url: httpx.URL, query: str) -> bytes:

@@ -32,6 +32,15 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _DISPOSITION = b"content-disposition"
 
+# All that is read of a head; servers send as many more.
+_READ = frozenset(
+    {
+        *(b"content-length", b"content-type", _DISPOSITION, b"content-encoding"),
+        *(b"transfer-encoding", b"content-range", b"location"),
+        *(b"retry-after", b"date"),
+    }
+)
+
 Values: TypeAlias = dict[bytes, list[bytes]]
 
 _FIRST_CHAR = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\S)")
@@ -128,7 +137,8 @@ def parse_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> ReplyHead
     """
     values: Values = {}
     for name, value in headers:
-        values.setdefault(name.lower(), []).append(value.strip())
+        if (lower := name.lower()) in _READ:
+            values.setdefault(lower, []).append(value.strip())
     length = _length(status, values)
     chunked = b"transfer-encoding" in values and _is_chunked(status, values)
     if chunked and length is not None:

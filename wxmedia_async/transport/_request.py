@@ -96,7 +96,8 @@ class Writer:
 
     def _block_of(self, raw: Raw) -> HeaderBlock:
         last = self._block
-        if last is None or last.raw != raw:
+        # To compare all of them takes longer than to see that they are the same.
+        if last is None or (last.raw is not raw and last.raw != raw):
             last = self._block = header_block(raw)
         return last
 

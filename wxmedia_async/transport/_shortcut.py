@@ -67,6 +67,8 @@ class Shortcut:
             )
         )
         self._is_seen = False
+        self._last_url: httpx.URL | None = None
+        self._last_raw: list[tuple[bytes, bytes]] = []
         self._has_sockets = False
         self._attributes = dict(vars(http))
         self._made: tuple[object, ...] = (
@@ -132,9 +134,7 @@ class Shortcut:
             The status, the headers and the body of the reply.
         """
         sockets = self._transport.sockets
-        raw = [(b"Host", url.netloc), *self._headers]
-        for name, value in headers.items():
-            raw.append((name.encode(), value.encode()))
+        raw = self._raw(url, headers) if headers else self._plain(url)
         request = sockets.prepare(method, url, raw, content or _NOTHING, extensions)
         head, body, _ = await sockets.round_trip(request)
         if _logger.isEnabledFor(logging.INFO):
@@ -142,6 +142,18 @@ class Shortcut:
             asked = target if isinstance(target, bytes) else url.raw_path
             _log(method, self._shown(url, asked), head)
         return head.status, head.headers, body
+
+    def _plain(self, url: httpx.URL) -> list[tuple[bytes, bytes]]:
+        """Headers of a request that has none of its own, the same as the last ones."""
+        if self._last_url is not url:
+            self._last_url, self._last_raw = url, self._raw(url, {})
+        return self._last_raw
+
+    def _raw(
+        self, url: httpx.URL, headers: Mapping[str, str]
+    ) -> list[tuple[bytes, bytes]]:
+        own = [(name.encode(), value.encode()) for name, value in headers.items()]
+        return [(b"Host", url.netloc), *self._headers, *own]
 
     def stack(self, url: str) -> Literal["sockets", "httpx"]:
         """Tell what a request for *url* goes over, whichever way it takes."""
