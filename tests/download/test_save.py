@@ -693,7 +693,7 @@ async def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     async with client_of(service) as client:
         with monkeypatch.context() as patch:
-            patch.setattr("wxmedia_async._files.part._write_all", refuse)
+            patch.setattr("wxmedia_async._files.part.write_all", refuse)
             with pytest.raises(OSError, match="No space left") as caught:
                 await client.download("ID", tmp_path)
 

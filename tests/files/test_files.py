@@ -12,17 +12,26 @@ import anyio
 import pytest
 
 from tests.descriptors import none_left_open
+from wxmedia_async._files.draft import identity_of, is_same, remove_old_parts
 from wxmedia_async._files.part import Part, make_folder, open_part
 from wxmedia_async._files.target import Target, child, resolve_target
 from wxmedia_async._local.disk import FileIO
 
 MIB = 1024 * 1024
+NOREPLACE = "wxmedia_async._files.publish.rename_exclusively"
 
 
-@pytest.fixture(params=["inline", "thread"])
-def file_io(request: pytest.FixtureRequest) -> FileIO:
-    mode: FileIO = request.param
-    return mode
+@pytest.fixture(params=["inline", "thread", "named"])
+def file_io(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FileIO:
+    """How disks are written to; ``named``: one that has no files without a name."""
+    if request.param == "named":
+        monkeypatch.delattr("os.O_TMPFILE", raising=False)
+    return "thread" if request.param == "thread" else "inline"
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.O_TMPFILE", raising=False)
 
 
 async def save(
@@ -183,9 +192,9 @@ async def test_small_writes_share_a_thread(tmp_path: Path) -> None:
     """On a slow disk little is written until there is enough to be worth a thread."""
     async with open_part(str(tmp_path / "a"), file_io="thread") as part:
         await part.write(b"x" * (MIB - 1))
-        before = os.stat(part.path).st_size
+        before = os.fstat(part.fd).st_size
         await part.write(b"y")
-        after = os.stat(part.path).st_size
+        after = os.fstat(part.fd).st_size
 
     assert (before, after) == (0, MIB)
 
@@ -201,16 +210,17 @@ async def test_the_umask_applies(tmp_path: Path, file_io: FileIO) -> None:
     assert stat.S_IMODE((tmp_path / "cat.jpg").stat().st_mode) == 0o640
 
 
+@pytest.mark.usefixtures("named")
 async def test_the_temporary_name_tells_what_it_is(tmp_path: Path) -> None:
     """Whoever finds it knows what it was to become; listings do not show it."""
-    async with open_part(str(tmp_path / "cat.jpg"), file_io="inline") as part:
-        found = Path(part.path)
+    async with open_part(str(tmp_path / "cat.jpg"), file_io="inline"):
+        (found,) = tmp_path.iterdir()
 
-    assert found.parent == tmp_path
     assert found.name.startswith(".cat.jpg.")
     assert found.suffix == ".part"
 
 
+@pytest.mark.usefixtures("named")
 @pytest.mark.parametrize("letter", ["a", "喵", "\udcff"])
 async def test_the_longest_name_has_a_temporary_one(
     tmp_path: Path, letter: str
@@ -345,11 +355,12 @@ async def test_a_disk_found_full_at_the_end_leaves_nothing(
     close = os.close
 
     def report_full(part: Part) -> None:
-        fd = part.fd
+        of_the_part = identity_of(os.fstat(part.fd))[:2]
 
         def close_full(closing: int) -> None:
+            status = os.fstat(closing)
             close(closing)
-            if closing == fd:
+            if identity_of(status)[:2] == of_the_part:
                 raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
         monkeypatch.setattr("os.close", close_full)
@@ -407,15 +418,16 @@ async def test_an_error_of_the_disk_is_passed_on(
     assert caught.value.errno == code
 
 
+@pytest.mark.usefixtures("named")
 async def test_a_name_that_somebody_has_is_not_removed(
-    tmp_path: Path, file_io: FileIO, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A temporary name that is taken is somebody else's: it stays."""
     monkeypatch.setattr("os.urandom", bytes)
     (tmp_path / ".cat.0000000000000000.part").touch()
 
     with pytest.raises(FileExistsError):
-        await save(tmp_path / "cat", b"cat", file_io=file_io)
+        await save(tmp_path / "cat", b"cat", file_io="inline")
 
     assert names(tmp_path) == [".cat.0000000000000000.part"]
 
@@ -472,13 +484,19 @@ async def test_a_file_that_came_in_between_is_kept(
     assert names(tmp_path) == ["cat"]
 
 
-@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("lacks", ["nothing", "names", "links", "link()", "renames"])
 async def test_of_many_writers_one_wins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacks: str
 ) -> None:
     """Fault 31: published at once from many threads, one file stays, whole."""
-    if not links:
+    if lacks == "names":
+        monkeypatch.delattr("os.O_TMPFILE", raising=False)
+    if lacks in ("links", "renames"):
         monkeypatch.setattr("os.link", fail_with(errno.EPERM))
+    if lacks == "link()":
+        monkeypatch.delattr("os.link")
+    if lacks == "renames":
+        monkeypatch.setattr(NOREPLACE, lambda *_: False)
     won: list[bytes] = []
 
     async def write(content: bytes) -> None:
@@ -531,7 +549,99 @@ def test_on_the_loop_nothing_waits(tmp_path: Path) -> None:
 
 def test_a_part_shows_no_content(tmp_path: Path) -> None:
     """The representation of a part is short, whatever it holds."""
-    part = Part("part", "cat", folder=None, disk=None)  # type: ignore[arg-type]
+    part = Part("cat", folder=None, disk=None)  # type: ignore[arg-type]
     part._pending += b"secret"
 
     assert "secret" not in repr(part)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
+@pytest.mark.parametrize("links", [True, False])
+async def test_a_replaced_file_stays_as_private_as_it_was(
+    tmp_path: Path,
+    file_io: FileIO,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: int,
+    links: bool,
+) -> None:
+    """With overwrite the new file has the mode of the old one."""
+    if not links:
+        monkeypatch.setattr("os.link", fail_with(errno.EPERM))
+    (tmp_path / "cat").write_bytes(b"old")
+    (tmp_path / "cat").chmod(mode)
+
+    await save(tmp_path / "cat", b"new", file_io=file_io, overwrite=True)
+
+    assert stat.S_IMODE((tmp_path / "cat").stat().st_mode) == mode
+    assert (tmp_path / "cat").read_bytes() == b"new"
+    assert names(tmp_path) == ["cat"]
+
+
+async def test_the_mode_behind_a_link_is_not_taken(
+    tmp_path: Path, file_io: FileIO
+) -> None:
+    """A symbolic link is replaced by a file of the usual mode."""
+    (tmp_path / "precious").touch(0o600)
+    (tmp_path / "cat").symlink_to("precious")
+    (tmp_path / "usual").touch()
+
+    await save(tmp_path / "cat", b"new", file_io=file_io, overwrite=True)
+
+    assert (tmp_path / "cat").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+async def test_a_part_is_known_before_and_after(
+    tmp_path: Path, file_io: FileIO, overwrite: bool
+) -> None:
+    """A part's identity is that of the file which it becomes."""
+    async with open_part(str(tmp_path / "cat"), file_io=file_io) as part:
+        await part.write(b"cat")
+        before = await part.identity()
+        await part.publish(overwrite=overwrite)
+
+    assert before == identity_of((tmp_path / "cat").stat())
+
+
+async def test_a_copy_is_known_as_the_same(
+    tmp_path: Path, file_io: FileIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file without a name can get none, its copy is known all the same."""
+    monkeypatch.setattr("os.link", fail_with(errno.EPERM))
+    async with open_part(str(tmp_path / "cat"), file_io=file_io) as part:
+        await part.write(b"cat")
+        before = await part.identity()
+        (tmp_path / "dog").write_bytes(b"dog")
+        os.utime(tmp_path / "dog", (0, 0))
+        await part.publish(overwrite=False)
+
+    assert is_same(before, identity_of((tmp_path / "cat").stat()))
+    assert not is_same(before, identity_of((tmp_path / "dog").stat()))
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="named files only")
+async def test_a_file_in_the_making_has_no_name(tmp_path: Path) -> None:
+    """Where disks can, a kill leaves nothing, for there is nothing to be left."""
+    async with open_part(str(tmp_path / "cat"), file_io="inline") as part:
+        await part.write(b"cat")
+
+        assert names(tmp_path) == []
+
+
+def test_old_parts_are_removed(tmp_path: Path) -> None:
+    """What killed processes left a day ago goes; all else stays."""
+    mine, young = ".cat.0123456789abcdef.part", ".cat.fedcba9876543210.part"
+    others = [".cat.part", "cat.0123456789abcdef.part", ".cat.0123456789abcdef.partial"]
+    for name in (mine, young, *others):
+        (tmp_path / name).touch()
+        if name != young:
+            os.utime(tmp_path / name, (0, 0))
+    (tmp_path / ".dir.0123456789abcdef.part").mkdir()
+    os.utime(tmp_path / ".dir.0123456789abcdef.part", (0, 0))
+    (tmp_path / ".link.0123456789abcdef.part").symlink_to(mine)
+
+    remove_old_parts(str(tmp_path))
+    remove_old_parts(str(tmp_path / "gone"))
+
+    assert mine not in names(tmp_path)
+    assert len(names(tmp_path)) == len([young, *others]) + 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from wxmedia_async._files.publish import add, replace
 
+NOREPLACE = "wxmedia_async._files.publish.rename_exclusively"
 NO_LINKS = [
     errno.EACCES,
     errno.EINVAL,
@@ -29,13 +31,20 @@ def part(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=["links", *NO_LINKS], ids=str)
+@pytest.fixture(params=["links", "no link()", "no renames", *NO_LINKS], ids=str)
 def filesystem(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param != "links":
+    if request.param == "no link()":
+        monkeypatch.delattr("os.link")
+    elif request.param != "links":
         monkeypatch.setattr("os.link", fail_with(request.param))
+    if request.param == "no renames":
+        monkeypatch.setattr(NOREPLACE, lambda *_: False)
 
 
-def fail_with(code: int) -> Callable[..., None]:
+def fail_with(code: int | str) -> Callable[..., None]:
+    if isinstance(code, str):
+        code = errno.EPERM
+
     def fail(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
@@ -97,12 +106,13 @@ def test_a_second_name_that_stays_is_no_failure(
     assert contents(tmp_path)["final"] == b"cat"
 
 
-@pytest.mark.usefixtures("no_links")
-def test_a_claim_is_given_up(
+def test_a_file_that_cannot_be_moved_leaves_nothing(
     tmp_path: Path, part: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without links, a file that cannot be moved leaves no empty one behind."""
-    monkeypatch.setattr("os.replace", fail_with(errno.EIO))
+    """Without links and such renames, there is never an empty file in its place."""
+    monkeypatch.setattr("os.link", fail_with(errno.EPERM))
+    monkeypatch.setattr(NOREPLACE, lambda *_: False)
+    monkeypatch.setattr("os.rename", fail_with(errno.EIO))
 
     with pytest.raises(OSError, match="Input/output error"):
         add(part, tmp_path / "final")
@@ -110,49 +120,21 @@ def test_a_claim_is_given_up(
     assert contents(tmp_path) == {"part": b"cat"}
 
 
-@pytest.mark.usefixtures("no_links")
-def test_a_file_in_place_of_the_claim_stays(
+def test_a_folder_that_somebody_has_locked_is_written_all_the_same(
     tmp_path: Path, part: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without links, what somebody put over our empty file is not removed."""
-    final = tmp_path / "final"
-    move = os.replace
-
-    def overtaken(*_: object) -> None:
-        (tmp_path / "theirs").write_bytes(b"dog")
-        move(tmp_path / "theirs", final)
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr("os.replace", overtaken)
-
-    with pytest.raises(OSError, match="Input/output error"):
-        add(part, final)
-
-    assert contents(tmp_path) == {"part": b"cat", "final": b"dog"}
-
-
-@pytest.mark.usefixtures("no_links")
-def test_a_claim_that_is_gone_is_no_second_error(
-    tmp_path: Path, part: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without links, the error that is told is the first one."""
-    final = tmp_path / "final"
-
-    def removed(*_: object) -> None:
-        final.unlink()
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr("os.replace", removed)
-
-    with pytest.raises(OSError, match="Input/output error"):
-        add(part, final)
-
-    assert contents(tmp_path) == {"part": b"cat"}
-
-
-@pytest.fixture
-def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock of another program's on the folder keeps nobody waiting for ever."""
+    fcntl = pytest.importorskip("fcntl")
     monkeypatch.setattr("os.link", fail_with(errno.EPERM))
+    monkeypatch.setattr(NOREPLACE, lambda *_: False)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    theirs = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(theirs, fcntl.LOCK_EX)
+
+    add(part, tmp_path / "final")
+
+    os.close(theirs)
+    assert contents(tmp_path) == {"final": b"cat"}
 
 
 def test_a_file_is_replaced(tmp_path: Path, part: Path) -> None:
@@ -162,3 +144,36 @@ def test_a_file_is_replaced(tmp_path: Path, part: Path) -> None:
     replace(part, tmp_path / "final")
 
     assert contents(tmp_path) == {"final": b"cat"}
+
+
+@pytest.mark.parametrize("lacks", ["ctypes", "renameat2", "the call", "locks"])
+def test_systems_that_have_less(
+    tmp_path: Path, part: Path, monkeypatch: pytest.MonkeyPatch, lacks: str
+) -> None:
+    """Without links, such renames or locks on folders: still whole, over nothing."""
+    ctypes = pytest.importorskip("ctypes")
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr("os.link", fail_with(errno.EPERM))
+    if lacks == "ctypes":
+        monkeypatch.setitem(sys.modules, "ctypes", None)
+    elif lacks == "renameat2":
+        monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+    else:
+        monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Unable())
+        monkeypatch.setattr(ctypes, "get_errno", lambda: errno.EINVAL)
+    if lacks == "locks":
+        monkeypatch.setattr(fcntl, "flock", fail_with(errno.ENOLCK))
+
+    add(part, tmp_path / "final")
+    part.write_bytes(b"dog")
+    with pytest.raises(FileExistsError):
+        add(part, tmp_path / "final")
+
+    assert contents(tmp_path) == {"final": b"cat", "part": b"dog"}
+
+
+class Unable:
+    """A library whose renameat2() does not know the flag."""
+
+    def renameat2(self, *_: object) -> int:
+        return -1

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Self
 
 import attrs
 
 from .._local.disk import Disk, FileIO, disk_for
-from . import publish as _publish
-
-_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-
-# Of the 255 bytes of a name that most filesystems take, and the 143 of some.
-_LONGEST_HINT = 100
+from .draft import Draft, Identity, identity_of, open_draft, write_all
 
 
 def make_folder(path: str) -> None:
@@ -25,19 +19,18 @@ def make_folder(path: str) -> None:
 
 def open_part(final: str, *, file_io: FileIO, folder: str | None = None) -> Part:
     """
-    Open a temporary file beside *final*, removed unless it is published.
+    Open a file that will be *final*, gone unless it is published.
 
     To be used with ``async with``. *folder* is made if it is not there.
 
     Nothing is synced to the disk: safe against a crash of the process, not of
-    the power. A killed process leaves the temporary file, ``.*.part``, behind.
+    the power. Where the disk has files without a name, a killed process leaves
+    nothing; elsewhere a temporary file, ``.*.part``.
 
     Raises:
         OSError: It cannot be made.
     """
-    above, name = os.path.split(final)
-    beside = os.path.join(above, _part_name(name))
-    return Part(beside, final, folder, disk_for(file_io))
+    return Part(final, folder, disk_for(file_io))
 
 
 @attrs.define(eq=False)
@@ -46,18 +39,15 @@ class Part:
     A file that is not yet there for others. Made by `open_part()`.
 
     Attributes:
-        path: Its temporary name.
-
         fd: The descriptor that it is written to; -1 when closed.
     """
 
-    path: str
     _final: str
     _folder: str | None
     _disk: Disk
     fd: int = attrs.field(default=-1, init=False)
+    _draft: Draft | None = attrs.field(default=None, init=False)
     _pending: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
-    _is_there: bool = attrs.field(default=False, init=False)
 
     async def __aenter__(self) -> Self:
         try:
@@ -73,7 +63,7 @@ class Part:
     async def write(self, chunk: bytes | bytearray | memoryview) -> None:
         """Append *chunk*, at once or with those that follow."""
         if not self._pending and len(chunk) >= self._disk.batch:
-            await self._disk.run(_write_all, self.fd, chunk)
+            await self._disk.run(write_all, self.fd, chunk)
             return
         self._pending += chunk
         if len(self._pending) >= self._disk.batch:
@@ -86,7 +76,7 @@ class Part:
 
     def append(self, chunk: bytes | memoryview) -> None:
         """Append *chunk* without a pause; not to be mixed with `write()`."""
-        _write_all(self.fd, chunk)
+        write_all(self.fd, chunk)
 
     async def write_at(self, offset: int, chunk: bytes | bytearray) -> None:
         """Write *chunk* at its place; not to be mixed with `write()`."""
@@ -111,55 +101,49 @@ class Part:
 
             OSError: The last bytes could not be written.
         """
-        appear = _publish.replace if overwrite else _publish.add
-        await self._disk.run(self._publish, appear)
+        await self._disk.run(self._publish, overwrite)
+
+    async def identity(self) -> Identity:
+        """
+        Return what tells the file from all others, once it is published as well.
+
+        Nothing is to be written to it any more.
+
+        Raises:
+            OSError: The last bytes could not be written.
+        """
+        return await self._disk.run(self._identity)
+
+    def _identity(self) -> Identity:
+        self._write_pending()
+        return identity_of(os.fstat(self.fd))
 
     def _open(self) -> None:
         try:
-            self.fd = os.open(self.path, _NEW, 0o666)
+            self._draft = open_draft(self._final)
         except FileNotFoundError:
             # Not before: it is there nearly always, and to ask takes a while.
             if self._folder is None:
                 raise
             make_folder(self._folder)
-            self.fd = os.open(self.path, _NEW, 0o666)
-        self._is_there = True
+            self._draft = open_draft(self._final)
+        self.fd = self._draft.fd
 
-    def _publish(self, appear: Callable[[str, str], None]) -> None:
+    def _publish(self, overwrite: bool) -> None:
+        assert self._draft is not None
         self._write_pending()
-        # Network disks report a full disk only when a file is closed.
-        fd, self.fd = self.fd, -1
-        os.close(fd)
-        appear(self.path, self._final)
-        self._is_there = False
+        self.fd = -1
+        (self._draft.replace if overwrite else self._draft.add)(self._final)
 
     def _write_pending(self) -> None:
         if self._pending:
-            _write_all(self.fd, self._pending)
+            write_all(self.fd, self._pending)
             self._pending.clear()
 
     def _remove(self) -> None:
-        # Whatever stands in the way, why the file is discarded matters more.
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            with suppress(OSError):
-                os.close(fd)
-        if self._is_there:
-            with suppress(OSError):
-                os.unlink(self.path)
-
-
-def _part_name(final: str) -> str:
-    """Say in the name what it was to become, for people who find it."""
-    hint = os.fsencode(final)[:_LONGEST_HINT].decode(errors="ignore")
-    return f".{hint}.{os.urandom(8).hex()}.part"
-
-
-def _write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
-    """A disk that is nearly full takes a part, and refuses the next."""
-    written = os.write(fd, data)
-    while written < len(data):
-        written += os.write(fd, memoryview(data)[written:])
+        self.fd = -1
+        if self._draft is not None:
+            self._draft.discard()
 
 
 def _seek_and_write(fd: int, data: memoryview, offset: int) -> int:

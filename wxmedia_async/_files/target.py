@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import cast
 
 import attrs
 
@@ -48,6 +49,43 @@ def resolve_target(to: str | os.PathLike[str], *, overwrite: bool) -> Target:
     return Target(folder=None, path=str(path))
 
 
+def batch_folder(to: object) -> Target:
+    """
+    Take a path for a folder, as in a batch.
+
+    Raises:
+        TypeError: It is no path.
+
+        ValueError: It is empty, or holds a NUL.
+    """
+    path = os.fspath(cast("str", to)) if isinstance(to, os.PathLike) else to
+    if not isinstance(path, str):
+        raise TypeError("the path of a folder is a str, or gives one")
+    if not path or "\0" in path:
+        raise ValueError("not the path of a folder")
+    return Target(folder=str(Path(path)), path=None)
+
+
+def check_folder(path: str) -> None:
+    """
+    Make sure that files can be written into a folder, which may have to be made.
+
+    Raises:
+        NotADirectoryError: It, or what is to hold it, is something else.
+
+        PermissionError: It, or what is to hold it, may not be written to.
+
+        OSError: It cannot be looked at.
+    """
+    above = os.path.abspath(path)
+    while _is_missing(above):
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        raise _os_error(errno.ENOTDIR, path)
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise _os_error(errno.EACCES, path)
+
+
 def child(folder: str, name: str) -> str:
     """
     Return the path of *name* in *folder*; never one outside of it.
@@ -75,6 +113,14 @@ def check_free(path: str, *, overwrite: bool) -> None:
 def _names_folder(to: str | os.PathLike[str]) -> bool:
     separators = tuple(filter(None, (os.sep, os.altsep)))
     return isinstance(to, str) and to.endswith(separators)
+
+
+def _is_missing(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _check_can_be_folder(path: Path) -> None:
