@@ -57,7 +57,13 @@ has no position, gives to a read that was given up is lost.
 
 @runtime_checkable
 class Destination(Protocol):
-    """Where downloads go, if not to a file: object storage, a database."""
+    """
+    Where downloads go, if not to a file: object storage, a database.
+
+    An optional attribute ``identity``, a str, says in a manifest what it is: equal
+    ones are one destination, in later processes too. Without it another object is
+    another destination, and what an earlier process noted counts for its class.
+    """
 
     async def put(
         self,
@@ -79,6 +85,11 @@ class Destination(Protocol):
             content_type: As WeChat sent it, or None.
 
             size: Length in bytes, or None where WeChat did not tell.
+
+        Raises:
+            DestinationUnusable: Nothing at all can be stored: a batch ends by it.
+
+            Exception: Whatever else it is, that one item fails with it, as raised.
         """
         ...
 
@@ -333,7 +344,8 @@ class Outcome(Generic[Item_co, Result_co]):
 
         result: What came of it, or None.
 
-        error: Why nothing came of it, or None.
+        error: Why nothing came of it, or None. What code of the caller's raised
+            is here as it was raised, a cancellation of something of its own too.
 
         attempts: How many times it was tried.
 
@@ -346,7 +358,7 @@ class Outcome(Generic[Item_co, Result_co]):
     key: object
     index: int
     result: Result_co | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
     attempts: int = 0
     elapsed: float = 0.0
     skipped: bool = False

@@ -54,7 +54,7 @@ def reason(error: Exception) -> str:
     return printable(str(error) if isinstance(error, ValueError) else described(error))
 
 
-def described(error: Exception) -> str:
+def described(error: BaseException) -> str:
     """Return the error's class and text."""
     return f"{type(error).__name__}: {error}"
 
@@ -80,7 +80,7 @@ def _result(outcome: AnyOutcome) -> str:
     return str(outcome.unwrap().media_id)
 
 
-def _error_facts(error: Exception) -> dict[str, object]:
+def _error_facts(error: BaseException) -> dict[str, object]:
     return {
         "error": type(error).__name__,
         "code": getattr(error, "code", None),
