@@ -15,8 +15,10 @@ import attrs
 import httpx
 
 from . import _call
-from ._batch.jobs import download_jobs, upload_jobs
-from ._batch.outcomes import Batch, OnError, open_batch
+from ._batch.batch import Batch, OnError
+from ._batch.jobs import batch_target, download_jobs, upload_jobs
+from ._batch.outcomes import open_batch
+from ._batch.wanted import Scope
 from ._download import save as _download
 from ._download.destination import put, target_of
 from ._download.media_request import MediaRequest
@@ -51,7 +53,7 @@ from ._session.renewals import Renewals
 from ._session.requests import HEADERS, Requests
 from ._session.session import Session
 from ._session.urls import shown_url
-from ._tokens.account import identity_of
+from ._tokens.account import account_name, identity_of
 from ._tokens.bound import bind
 from ._tokens.checked import checked
 from ._tokens.providers import TokenLike, TokenProvider
@@ -185,6 +187,7 @@ class MediaClient:
             reuse=self._reuse(upload_cache, urls[0], token, account, platform),
         )
         self._session = self._with_token(session, token)
+        self._account = account_name(token) if account is None else account
         self._is_child = False
 
     def __repr__(self) -> str:
@@ -287,6 +290,9 @@ class MediaClient:
         child = object.__new__(type(self))
         child._session, child._means, child._is_child = session, means, True
         child._accounts, child._complaints = self._accounts, self._complaints
+        child._account = self._account
+        if not isinstance(token, _Unchanged):
+            child._account = account_name(token)
         return child
 
     def _for_account(self, session: Session, token: TokenLike) -> Session:
@@ -447,7 +453,6 @@ class MediaClient:
                 file_io=self._means.file_io,
                 overwrite=overwrite,
                 reporter=reporter,
-                publishing=lambda _: None,
             )
 
     async def read(
@@ -528,15 +533,21 @@ class MediaClient:
 
         Raises:
             TypeError: *items* is a single source.
+
+            RuntimeError: An item was lost, and has no outcome.
         """
         batch = Batch(
             items=items,
-            understand=upload_jobs(self._session, self._means, type),
+            understand=upload_jobs(self._session, self._means, type, self._scope()),
             width=self._session.pace.width,
             on_error=on_error,
             progress=progress,
+            manifest=manifest,
+            folder=None,
+            file_io=self._means.file_io,
+            check=self._session.lifetime.check,
         )
-        return open_batch(self._session, batch, manifest)
+        return open_batch(batch)
 
     def download_many(
         self,
@@ -573,11 +584,20 @@ class MediaClient:
             manifest: A file of JSON lines that remembers what is finished.
 
         Raises:
-            TypeError: *media_ids* is a single str.
+            TypeError: *media_ids* is a single str, or *to* is neither a path nor
+                a `Destination`.
+
+            ValueError: *to* is empty, or holds a NUL.
+
+            OSError: The folder cannot be one, or cannot be written to.
+
+            RuntimeError: An item was lost, and has no outcome.
         """
+        target = batch_target(to)
         jobs = download_jobs(
             self._session,
-            to,
+            target,
+            self._scope(),
             file_io=self._means.file_io,
             overwrite=overwrite,
             max_bytes=max_bytes,
@@ -588,8 +608,12 @@ class MediaClient:
             width=self._session.pace.width,
             on_error=on_error,
             progress=progress,
+            manifest=manifest,
+            folder=target.folder if isinstance(target, Target) else None,
+            file_io=self._means.file_io,
+            check=self._session.lifetime.check,
         )
-        return open_batch(self._session, batch, manifest)
+        return open_batch(batch)
 
     async def call(
         self,
@@ -633,6 +657,11 @@ class MediaClient:
         session = _with_limits(self._session, timeout, deadline)
         with unsealed:
             return await _call.call(session, method, path, json=json, params=params)
+
+    def _scope(self) -> Scope:
+        session = self._session
+        url = session.requests.hosts.urls[0].rstrip("/")
+        return Scope(session.platform.name, url, self._account)
 
     def _wanted(
         self, media_id: str, max_bytes: int | None, hd_voice: bool

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from wxmedia_async import (
     Upload,
     UploadedMedia,
 )
-from wxmedia_async._batch.manifest import FileManifest
 
 DAY_OLD = "2023-11-14T22:13:20+00:00"
 
@@ -93,7 +92,7 @@ async def test_an_uploaded_media_id_counts_while_it_lives(
 ) -> None:
     """A media_id that ends within the hour is not handed out again."""
     await upload(service, [Upload(JPEG, key="k")], manifest)
-    assert lines(manifest)[-1]["created_at"] == DAY_OLD
+    assert lines(manifest)[-1]["result"]["created_at"] == DAY_OLD
 
     again = await upload(service, [Upload(JPEG, key="k")], manifest)
 
@@ -106,7 +105,8 @@ async def test_a_live_media_id_is_handed_out_again(
 ) -> None:
     """A media_id that lives long enough saves the upload."""
     await upload(service, [Upload(JPEG, key=7)], manifest)
-    facts = dict(lines(manifest)[-1]) | {"expires_at": "2999-01-01T00:00:00+00:00"}
+    facts = dict(lines(manifest)[-1])
+    facts["result"] |= {"expires_at": "2999-01-01T00:00:00+00:00"}
     manifest.write_text(json.dumps(facts) + "\n")
 
     again = await upload(service, [Upload(JPEG, key=7)], manifest)
@@ -148,7 +148,7 @@ async def test_fault_30_a_torn_last_line_is_tolerated(
     service.stored = {"a": JPEG, "b": JPEG}
     await download(service, ["a", "b"], tmp_path / "in", manifest)
     whole = manifest.read_bytes()
-    manifest.write_bytes(whole[: whole.rindex(b'"kind": "saved"')])
+    manifest.write_bytes(whole[: whole.rindex(b'"kind": "saved"') + 20])
     for name in names_in(tmp_path / "in"):
         (tmp_path / "in" / name).unlink()
 
@@ -187,24 +187,24 @@ async def test_a_file_of_somebody_elses_is_not_taken_for_ours(
         assert isinstance(found[0].error, FileExistsError)
 
     assert names_in(tmp_path) == ["a.jpg", "manifest.jsonl"]
-    kinds = [json.loads(line)["kind"] for line in manifest.read_bytes().splitlines()]
-    assert kinds == ["failed", "failed"]  # no kill would leave it as ours
 
 
-def test_what_is_there_already_is_not_about_to_appear(
-    tmp_path: Path, manifest: Path
+@pytest.mark.parametrize("same_size", [True, False])
+async def test_a_file_in_place_of_ours_is_not_taken_for_ours(
+    service: FakeWeChat, tmp_path: Path, manifest: Path, same_size: bool
 ) -> None:
-    """A kill right after it would leave somebody else's file as ours."""
-    theirs, ours = tmp_path / "theirs.jpg", tmp_path / "ours.jpg"
-    theirs.touch()
+    """What a kill left unpublished is known by its inode, not by its name."""
+    service.stored = {"a": JPEG}
+    await download(service, ["a"], tmp_path / "in", manifest)
+    about_to_appear = manifest.read_bytes().splitlines(keepends=True)[0]
+    manifest.write_bytes(about_to_appear)
+    theirs = tmp_path / "theirs"
+    theirs.write_bytes(JPEG[::-1] if same_size else b"dog")
+    os.replace(theirs, tmp_path / "in" / "a.jpg")
 
-    with closing(FileManifest(manifest)) as notes:
-        for path in (theirs, ours):
-            saved = SavedMedia("ID", path, str(path), 0, None, None, verified=True)
-            notes.entry(lambda: "ID").publishing(saved)
+    again = await download(service, ["a"], tmp_path / "in", manifest)
 
-    [line] = manifest.read_bytes().splitlines()
-    assert json.loads(line)["location"] == str(ours)
+    assert isinstance(again[0].error, FileExistsError)
 
 
 async def test_keys_may_be_the_callers_own(

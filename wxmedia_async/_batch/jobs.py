@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import cast
 
 from .._download import save as _download
 from .._download.destination import is_destination, put
 from .._download.media_request import MediaRequest
-from .._files.target import Target
+from .._download.save import Publishing
+from .._files.target import Target, batch_folder, check_folder
 from .._local.disk import FileIO
 from .._models import Destination, Download, SavedMedia, Upload, UploadedMedia
 from .._progress import Reporter
 from .._session.session import Session
 from .._upload import upload as _upload
-from .manifest import Key
-from .outcomes import Job
+from .batch import Job
+from .wanted import Key, Scope, Wanted
 
 
 def upload_jobs(
-    session: Session, means: _upload.Means, type: str
+    session: Session, means: _upload.Means, type: str, scope: Scope
 ) -> Callable[[object], Job[UploadedMedia]]:
     """Return the function that makes a job of an item of `upload_many`."""
 
     def understand(item: object) -> Job[UploadedMedia]:
         asked = item if isinstance(item, Upload) else Upload(item)  # type: ignore[arg-type]  # open_source checks it
 
-        def run(reporter: Reporter, _: object) -> Awaitable[UploadedMedia]:
+        def run(reporter: Reporter, _: Publishing) -> Awaitable[UploadedMedia]:
             return _upload.upload(
                 session,
                 means,
@@ -43,32 +43,38 @@ def upload_jobs(
                 reporter=reporter,
             )
 
-        return Job(asked.key, lambda: _source_key(asked), run)
+        def known_by() -> Wanted:
+            return Wanted(
+                scope,
+                {"name": "upload", "type": asked.type or type},
+                _source_key(asked),
+                {"filename": asked.filename, "content_type": asked.content_type},
+            )
+
+        return Job(asked.key, known_by, run)
 
     return understand
 
 
 def download_jobs(
     session: Session,
-    to: str | os.PathLike[str] | Destination,
+    to: Target | Destination,
+    scope: Scope,
     *,
     file_io: FileIO,
     overwrite: bool,
     max_bytes: int | None,
 ) -> Callable[[object], Job[SavedMedia]]:
     """Return the function that makes a job of an item of `download_many`."""
-    batch_target = _folder(to)
     batch_cap = session.platform.max_bytes if max_bytes is None else max_bytes
 
     def understand(item: object) -> Job[SavedMedia]:
         asked = item if isinstance(item, Download) else Download(cast("str", item))
-        target = batch_target if asked.to is None else _folder(asked.to)
+        target = to if asked.to is None else _checked(asked.to)
         cap = batch_cap if asked.max_bytes is None else asked.max_bytes
         wanted = MediaRequest(asked.media_id, cap, asked.hd_voice)
 
-        def run(
-            reporter: Reporter, publishing: Callable[[SavedMedia], None]
-        ) -> Awaitable[SavedMedia]:
+        def run(reporter: Reporter, publishing: Publishing) -> Awaitable[SavedMedia]:
             if not isinstance(target, Target):
                 return put(session, wanted, target, reporter=reporter)
             return _download.save(
@@ -81,16 +87,54 @@ def download_jobs(
                 publishing=publishing,
             )
 
-        return Job(asked.key, lambda: _checked_key(asked.key, asked.media_id), run)
+        def known_by() -> Wanted:
+            place, by = _place(target)
+            return Wanted(
+                scope,
+                {"name": "download", "to": place, "hd_voice": asked.hd_voice},
+                _checked_key(asked.key, asked.media_id),
+                max_bytes=cap,
+                folder=target.folder if isinstance(target, Target) else None,
+                by=by,
+            )
+
+        return Job(asked.key, known_by, run)
 
     return understand
 
 
-def _folder(to: str | os.PathLike[str] | Destination) -> Target | Destination:
-    """In a batch a path is always a folder."""
-    if is_destination(to):
-        return to
-    return Target(folder=str(Path(cast("str", to))), path=None)
+def batch_target(to: object) -> Target | Destination:
+    """
+    Return where a batch goes: in a batch a path is always a folder.
+
+    Raises:
+        TypeError, ValueError: It is neither a path nor a `Destination`.
+    """
+    return to if is_destination(to) else batch_folder(to)
+
+
+def _checked(to: object) -> Target | Destination:
+    """What the batch's own folder was asked when it was opened, ask an item's."""
+    target = batch_target(to)
+    if isinstance(target, Target):
+        assert target.folder is not None
+        check_folder(target.folder)
+    return target
+
+
+def _place(target: Target | Destination) -> tuple[str, str | None]:
+    """
+    Tell where a download goes, and by which object if nothing else tells.
+
+    A `Destination` may say by a str, ``identity``, what it is in every process.
+    """
+    if isinstance(target, Target):
+        return os.path.realpath(target.folder or ""), None
+    kind = f"{type(target).__module__}.{type(target).__qualname__}"
+    identity = getattr(target, "identity", None)
+    if isinstance(identity, str):
+        return f"{kind} {identity}", None
+    return kind, f"{id(target):x}"
 
 
 def _source_key(asked: Upload) -> Key:

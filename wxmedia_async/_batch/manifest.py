@@ -2,244 +2,203 @@
 
 from __future__ import annotations
 
-import io
-import json
+import functools
 import os
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from pathlib import Path
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from typing import TypeAlias, TypeVar
 
-import attrs
+import anyio
+from anyio.lowlevel import checkpoint
 
-from .._errors import MediaError, MediaNotFound, MediaRejected, TooLarge
-from .._models import SavedMedia, UploadedMedia, lives_long_enough
+from .._errors import MediaError
+from .._local.disk import Disk, FileIO, disk_for
+from .._models import SavedMedia, UploadedMedia
+from . import lines, records
+from .lines import Entry, Facts
+from .places import Places
+from .shared_file import SharedFile
+from .wanted import Wanted
 
-Key: TypeAlias = str | int | tuple[str, int, int]
-"""The caller's key, a media_id, or a path's absolute name, size and mtime."""
+Known: TypeAlias = SavedMedia | UploadedMedia | MediaError
+"""What an item got, or was refused with."""
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
-_REFUSALS: Mapping[str, type[MediaError]] = {
-    cls.__name__: cls for cls in (MediaNotFound, MediaRejected, TooLarge)
-}
+# Heads of different kinds tell different things of one item: none takes the
+# place of another, and each is found by a number of its own.
+_RESULT, _REFUSED = 0, 1
+_SLOTS = {"saved": _RESULT, "uploaded": _RESULT, "refused": _REFUSED}
+_SPREAD = 0x9E3779B97F4A7C15
 
-
-class Entry(Protocol[Result]):
-    """One item's place in the manifest."""
-
-    @property
-    def settled(self) -> bool:
-        """Whether an earlier run has finished it."""
-        ...
-
-    def recall(self) -> Result:
-        """Return what an earlier run got, or raise what it was refused with."""
-        ...
-
-    def publishing(self, result: Result) -> None:
-        """Note that the result's file is about to appear."""
-        ...
-
-    def failed(self, error: Exception) -> None:
-        """Note a refusal that no further try would change."""
-        ...
-
-    def finished(self, result: Result) -> None:
-        """Note the result."""
-        ...
+# Seconds between two looks at a lock, and until it is passed over: a process may
+# be stopped in the moment in which it holds it.
+_LOOK = 0.005
+_PATIENCE = 5.0
 
 
-class Manifest(Protocol):
-    """Where a batch notes what it has finished."""
+@asynccontextmanager
+async def open_manifest(
+    path: str | os.PathLike[str], file_io: FileIO
+) -> AsyncGenerator[FileManifest]:
+    """
+    Read a manifest, and let it be written for as long as the block lasts.
 
-    def entry(self, known_by: Callable[[], Key]) -> Entry[Any]:
-        """Find an item's place."""
-        ...
+    Raises:
+        ValueError: The file is something else.
 
-    def close(self) -> None:
-        """Note nothing any more."""
-        ...
-
-
-class NoManifest:
-    """Notes nothing, and so knows nothing; it is its own only entry."""
-
-    settled = False
-
-    def entry(self, known_by: Callable[[], Key]) -> NoManifest:
-        return self
-
-    def recall(self) -> Any:
-        raise LookupError("nothing was noted")
-
-    def publishing(self, result: object) -> None:
-        return
-
-    def failed(self, error: Exception) -> None:
-        return
-
-    def finished(self, result: object) -> None:
-        return
-
-    def close(self) -> None:
-        return
+        OSError: It cannot be read or made.
+    """
+    # It may have a million lines.
+    threads = disk_for("thread")
+    disk = threads if file_io == "thread" else disk_for(file_io)
+    manifest = FileManifest(path, disk)
+    try:
+        await threads.run(manifest.open)
+        yield manifest
+    finally:
+        await threads.finish(manifest.close)
 
 
 class FileManifest:
     """
-    A file of JSON lines, of which only keys and places are kept in memory.
+    A file of JSON lines, of which only numbers and places are kept in memory.
 
-    Each line is written whole and flushed. A kill can tear the last one; its
-    item is then done again. A line is also written before a file appears, so
-    that a kill right after it is told from a file that was there all along.
+    Each line is written at once. A kill can tear the last one; its item is then
+    done again. A line is also written before a file appears, so that a kill right
+    after it is told from a file that was there all along.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = open(path, "a+b")  # noqa: SIM115
-        try:
-            self._places = _read_places(self._file)
-        except BaseException:
-            self._file.close()
-            raise
+    def __init__(self, path: str | os.PathLike[str], disk: Disk) -> None:
+        self._path = path
+        self._disk = disk
+        self._file: SharedFile | None = None
+        self._places = Places()
+        self._publishing: dict[int, int] = {}
+        self._is_ours = False
+        self._is_other = False
 
-    def entry(self, known_by: Callable[[], Key]) -> FileEntry[Any]:
-        key = known_by()
-        return FileEntry(self, key, self._recorded(key))
-
-    def write(self, key: Key, kind: str, facts: Mapping[str, object]) -> None:
-        """Append one line."""
-        place = self._file.seek(0, io.SEEK_END)
-        line = json.dumps({"key": key, "kind": kind, **facts}, ensure_ascii=False)
-        self._file.write(line.encode("utf-8", "surrogatepass") + b"\n")
-        self._file.flush()
-        self._places[key] = place
-
-    def _recorded(self, key: Key) -> dict[str, Any] | None:
-        place = self._places.get(key)
-        if place is None:
-            return None
-        self._file.seek(place)
-        return _parsed(self._file.readline())
+    def open(self) -> None:
+        """Read all there is."""
+        file = self._file = SharedFile(self._path, self._see)
+        while file.read_on():
+            pass
+        self._see_beginning(file.rest())
+        if self._is_other and not self._is_ours:
+            raise ValueError("the file given as manifest is something else")
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
+    async def recall(self, wanted: Wanted) -> Known | None:
+        """Return what an item got, or was refused with, if that still holds."""
+        while self._disk.batch == 0 and self._read_on():
+            await checkpoint()  # others may have written much
+        return await self._disk.run(self._recalled, wanted)
 
-@attrs.frozen
-class FileEntry(Generic[Result]):
-    """One item's place in a `FileManifest`."""
+    async def note(self, wanted: Wanted, kind: str, facts: Facts) -> None:
+        """
+        Write that something happened to an item, whoever is cancelled meanwhile.
 
-    _manifest: FileManifest
-    _key: Key
-    _line: dict[str, Any] | None
+        Raises:
+            OSError: It cannot be written.
+        """
+        assert self._file is not None
+        line = lines.line_of(wanted, kind, facts, _process())
+        if self._disk.batch == 0 and self._file.append(line):
+            return
+        with anyio.CancelScope(shield=True):
+            await self._append_in_turn(self._file, line)
 
-    @property
-    def settled(self) -> bool:
-        if self._line is None:
-            return False
-        return _still_holds(self._line)
+    async def _append_in_turn(self, file: SharedFile, line: bytes) -> None:
+        enough = time.monotonic() + _PATIENCE
+        while not await self._disk.run(file.append, line):
+            if time.monotonic() > enough:
+                await self._disk.run(file.append_unlocked, line)
+                return
+            await anyio.sleep(_LOOK)
 
-    def recall(self) -> Result:
-        assert self._line is not None
-        if self._line["kind"] == "refused":
-            raise _refusal(self._line)
-        return cast("Result", _result(self._line))
+    def _read_on(self) -> bool:
+        """Read some of what others wrote; False: there is no more."""
+        assert self._file is not None
+        size = self._file.size()
+        if size < self._file.end:  # somebody has shortened it
+            self._places, self._publishing = Places(), {}
+            self._file.end = 0
+        return size != self._file.end and self._file.read_on()
 
-    def publishing(self, result: Result) -> None:
-        # What is there by now is somebody else's, and must not be taken for
-        # ours if we are killed before we find out.
-        if not os.path.lexists(cast("SavedMedia", result).location):
-            self._manifest.write(self._key, "publishing", _facts(result))
+    def _see(self, line: bytes, place: int) -> None:
+        found = lines.understood(line, _process())
+        if found is None:
+            self._see_beginning(line)
+            return
+        self._is_ours = True
+        number = _number(found, _RESULT)
+        if found.kind == "publishing":
+            self._publishing[number] = place
+            return
+        slot = _SLOTS.get(found.kind)
+        if slot is not None:
+            self._places[_number(found, slot)] = place
+        if slot == _RESULT or found.kind == "failed":
+            self._publishing.pop(number, None)
 
-    def failed(self, error: Exception) -> None:
-        name = type(error).__name__
-        if name in _REFUSALS:
-            facts = _error_facts(error)
-            self._manifest.write(self._key, "refused", {"error": name, "facts": facts})
-        elif self._line is not None or isinstance(error, OSError):
-            # Whatever was noted for this item before does not hold any more.
-            self._manifest.write(self._key, "failed", {"error": name})
+    def _see_beginning(self, line: bytes) -> None:
+        """A kill may have left no more than the beginning of one line."""
+        if lines.parse(line) is not None or lines.may_be_torn(line):
+            self._is_ours = True
+        elif line.strip():
+            self._is_other = True
 
-    def finished(self, result: Result) -> None:
-        kind = "saved" if isinstance(result, SavedMedia) else "uploaded"
-        self._manifest.write(self._key, kind, _facts(result))
+    def _recalled(self, wanted: Wanted) -> Known | None:
+        while self._read_on():
+            pass
+        entries = lines.entries(wanted, _process())
+        results = (
+            result for entry in entries for result in self._results(entry, wanted)
+        )
+        refusals = (self._refusal(entry, wanted) for entry in entries)
+        # No later line takes back a success that is still there.
+        return next(results, None) or next(filter(None, refusals), None)
 
+    def _results(
+        self, entry: Entry, wanted: Wanted
+    ) -> Iterator[SavedMedia | UploadedMedia]:
+        number = _number(entry, _RESULT)
+        for place in (self._places.get(number), self._publishing.get(number)):
+            found = self._read(place, wanted, records.result_of)
+            if isinstance(found, (SavedMedia, UploadedMedia)):
+                yield found
 
-def _read_places(file: io.BufferedRandom) -> dict[Key, int]:
-    """Return where the last line of each key begins, and end a torn last line."""
-    places: dict[Key, int] = {}
-    file.seek(0)
-    place, line = 0, b""
-    for line in file:
-        if (parsed := _parsed(line)) is not None:
-            places[_key(parsed["key"])] = place
-        place += len(line)
-    if line and not places:
-        raise ValueError("the file given as manifest is something else")
-    if line and not line.endswith(b"\n"):
-        file.write(b"\n")
-        file.flush()
-    return places
+    def _refusal(self, entry: Entry, wanted: Wanted) -> MediaError | None:
+        place = self._places.get(_number(entry, _REFUSED))
+        return self._read(place, wanted, records.refusal_of)
 
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        parsed = json.loads(line)
-    except ValueError:
+    def _read(
+        self,
+        place: int | None,
+        wanted: Wanted,
+        meaning: Callable[[Facts, Wanted], T | None],
+    ) -> T | None:
+        """Return what the line at *place* means, if it is about that item."""
+        if place is None:
+            return None
+        assert self._file is not None
+        facts = lines.parse(self._file.line(place))
+        # Somebody may have changed it since, in any way.
+        with suppress(KeyError, TypeError, ValueError, AttributeError):
+            if facts is not None and records.is_about(facts, wanted):
+                return meaning(facts, wanted)
         return None
-    if not isinstance(parsed, dict) or "key" not in parsed or "kind" not in parsed:
-        return None
-    return cast("dict[str, Any]", parsed)
 
 
-def _key(value: object) -> Key:
-    if isinstance(value, list):  # JSON has no tuples
-        value = tuple(cast("Iterable[object]", value))
-    return cast("Key", value)
+def _number(entry: Entry, slot: int) -> int:
+    return (entry.id + (slot + 2 * entry.old) * _SPREAD) % 2**64
 
 
-def _still_holds(line: Mapping[str, Any]) -> bool:
-    kind = line["kind"]
-    if kind == "uploaded":
-        return lives_long_enough(datetime.fromisoformat(line["expires_at"]))
-    if kind in ("saved", "publishing"):
-        return line["path"] is None or _is_there(line, exact=kind == "publishing")
-    return bool(kind == "refused")
-
-
-def _is_there(line: Mapping[str, Any], *, exact: bool) -> bool:
-    try:
-        size = os.stat(line["path"]).st_size
-    except OSError:
-        return False
-    return size == line["size"] or not exact
-
-
-def _facts(result: object) -> dict[str, object]:
-    facts = attrs.asdict(cast("Any", result))
-    for name, value in facts.items():
-        if isinstance(value, datetime):
-            facts[name] = value.isoformat()
-        elif isinstance(value, Path):
-            facts[name] = str(value.absolute())
-    return facts
-
-
-def _result(line: Mapping[str, Any]) -> UploadedMedia | SavedMedia:
-    facts = {name: value for name, value in line.items() if name not in ("key", "kind")}
-    if line["kind"] == "uploaded":
-        for name in ("created_at", "expires_at"):
-            facts[name] = datetime.fromisoformat(facts[name])
-        return UploadedMedia(**facts)
-    facts["path"] = None if facts["path"] is None else Path(facts["path"])
-    return SavedMedia(**facts)
-
-
-def _error_facts(error: Exception) -> dict[str, object]:
-    names = ("code", "message", "rid", "hint", "status", "limit", "size")
-    return {name: vars(error)[name] for name in names if name in vars(error)}
-
-
-def _refusal(line: Mapping[str, Any]) -> MediaError:
-    return _REFUSALS[line["error"]](**line["facts"])
+@functools.cache
+def _process() -> str:
+    """Return a name that no other process has had, or will have."""
+    return os.urandom(8).hex()

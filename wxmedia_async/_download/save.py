@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeAlias
 
-from .._files.part import open_part
+from .._files.part import Part, open_part
 from .._files.target import Target, check_free, child
 from .._local.disk import FileIO
 from .._models import MediaContent, SavedMedia
@@ -16,6 +17,13 @@ from .._wire import filenames
 from .incoming import Incoming, open_media
 from .media_request import MediaRequest
 
+Publishing: TypeAlias = Callable[[SavedMedia, Part], Awaitable[None]]
+"""Called right before a file appears under its final name."""
+
+
+async def unnoted(_: SavedMedia, __: Part) -> None:
+    """Note nothing of a file that is about to appear."""
+
 
 async def save(
     session: Session,
@@ -25,13 +33,9 @@ async def save(
     file_io: FileIO,
     overwrite: bool,
     reporter: Reporter,
-    publishing: Callable[[SavedMedia], None],
+    publishing: Publishing = unnoted,
 ) -> SavedMedia:
-    """
-    Download to a file, as `MediaClient.download` promises.
-
-    *publishing* is called right before the file appears under its final name.
-    """
+    """Download to a file, as `MediaClient.download` promises."""
 
     async def attempt(transfer: Transfer) -> SavedMedia:
         reporter.begin(None)
@@ -43,7 +47,7 @@ async def save(
                 )
                 transfer.moved(incoming.received)
                 result = saved(wanted, incoming, Path(path), path)
-                publishing(result)
+                await publishing(result, part)
                 await part.publish(overwrite=overwrite)
         return result
 
