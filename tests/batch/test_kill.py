@@ -18,10 +18,32 @@ from wxmedia_async.simulator.serve import serve
 ITEMS = 60
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 
+DISKS = {
+    "": "",
+    "no files without a name": "del os.O_TMPFILE",
+    "no links": "os.link = refuse",
+    "no link()": "del os.link",
+    "no renames that only add": "os.link = refuse; publish.rename_exclusively = never",
+}
+
 PROGRAM = """
-import sys
+import errno, os, sys
 import anyio
 from wxmedia_async import MediaClient
+from wxmedia_async._files import publish
+
+def refuse(*names, **options):
+    raise OSError(errno.EPERM, "no links here")
+
+def never(*names):
+    return False
+
+def killed(work, after):
+    def kill(*names, **options):
+        if after:
+            work(*names, **options)
+        os._exit(9)
+    return kill
 
 async def main(url, to, manifest):
     async with MediaClient(None, base_url=url, max_concurrency=4) as client:
@@ -34,9 +56,12 @@ anyio.run(main, *sys.argv[1:])
 """
 
 
-def start(url: str, to: Path, ids: list[str]) -> subprocess.Popen[str]:
+def start(
+    url: str, to: Path, ids: list[str], disk: str = "", moment: str = ""
+) -> subprocess.Popen[str]:
+    program = PROGRAM.replace("async def main", f"{disk}\n{moment}\nasync def main")
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, url, str(to), str(to) + ".jsonl"],
+        [sys.executable, "-c", program, url, str(to), str(to) + ".jsonl"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -60,8 +85,9 @@ def anyio_backend() -> str:
     return "asyncio"  # the killed process is the same, whoever watches it
 
 
+@pytest.mark.parametrize("disk", ["", "no renames that only add"])
 async def test_fault_30_killed_runs_finish_each_item_exactly_once(
-    tmp_path: Path,
+    tmp_path: Path, disk: str
 ) -> None:
     """Fault 30: after kill -9, again and again, a last run finishes the rest."""
     simulator = Simulator()
@@ -74,16 +100,54 @@ async def test_fault_30_killed_runs_finish_each_item_exactly_once(
 
     async with serve(simulator) as url:
         for outcomes in (1, 7, 20, 33):
-            kill_after(start(url, to, list(contents)), outcomes)
-        with start(url, to, list(contents)) as last:
+            kill_after(start(url, to, list(contents), DISKS[disk]), outcomes)
+        with start(url, to, list(contents), DISKS[disk]) as last:
             told = last.stdout.read() if last.stdout else ""
 
     assert last.returncode == 0
     assert told.count("\n") == ITEMS
     assert told.count("True") >= 33
     whole = [path for path in to.iterdir() if path.suffix != ".part"]
+    assert disk or len(whole) == len(list(to.iterdir()))
     assert Counter(path.stem for path in whole) == Counter(contents.keys())
     assert all(path.read_bytes() == contents[path.stem] for path in whole)
     lines = [json.loads(x) for x in (tmp_path / "in.jsonl").read_bytes().splitlines()]
     saved = Counter(line["key"] for line in lines if line["kind"] == "saved")
     assert max(saved.values()) == 1
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("disk", "step"),
+    [
+        ("", "os.link"),
+        ("no files without a name", "os.link"),
+        ("no files without a name", "os.unlink"),
+        ("no links", "publish.rename_exclusively"),
+        ("no link()", "publish.rename_exclusively"),
+        ("no renames that only add", "os.rename"),
+        ("no renames that only add", "os.path.lexists"),
+    ],
+)
+async def test_killed_while_a_file_gets_its_name(
+    tmp_path: Path, disk: str, step: str, after: bool
+) -> None:
+    """Before and after each step: the next run finishes it, and no half file stays."""
+    simulator = Simulator()
+    simulator.open_access = True
+    content = b"\xff\xd8\xff" + bytes(2000)
+    media_id = simulator.put(content)
+    to = tmp_path / "in"
+    kill = f"{step} = killed({step}, {after})"
+
+    async with serve(simulator) as url:
+        with start(url, to, [media_id], DISKS[disk], kill) as first:
+            pass
+        whole = [path.read_bytes() for path in to.glob("[!.]*")]
+        with start(url, to, [media_id], DISKS[disk]) as last:
+            told = last.stdout.read() if last.stdout else ""
+
+    assert (first.returncode, last.returncode) == (9, 0)
+    assert whole in ([], [content])
+    assert told == f"{to / media_id}.jpg {whole != []}\n"
+    assert [path.read_bytes() for path in to.glob("[!.]*")] == [content]
