@@ -9,12 +9,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from tests.fakes import JPEG, FakeWeChat, client_of, names_in
 from wxmedia_async import (
@@ -471,6 +473,41 @@ async def test_a_manifest_that_cannot_be_written_ends_the_batch(
     if not uploads:
         saved = {f"{outcome.item}.jpg" for outcome in done}
         assert set(names_in(manifest.parent / "in")) == saved
+
+
+async def test_with_raise_what_is_under_way_is_delivered_first(
+    service: FakeWeChat, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A manifest that cannot be written cancels nothing that WeChat may have taken."""
+
+    refused = anyio.Event()
+
+    def refuse(file: SharedFile, data: bytes) -> None:
+        refused.set()
+        raise OSError(28, os.strerror(28))
+
+    async def slow() -> AsyncIterator[bytes]:
+        await refused.wait()
+        for _ in range(50):
+            await checkpoint()
+        yield JPEG
+
+    monkeypatch.setattr(SharedFile, "_write", refuse)
+    found: list[Outcome[Any, Any]] = []
+    items = [Upload(slow(), size=len(JPEG), key="slow")]
+    items += [Upload(JPEG, key=n) for n in range(20)]
+    stored = len(service.stored)
+    async with client_of(service, max_concurrency=4) as client:
+        batch = client.upload_many(items, on_error="raise", manifest=manifest)
+        with pytest.raises(OSError, match="No space left"):  # noqa: PT012
+            async with batch as outcomes:
+                async for outcome in outcomes:
+                    found.append(outcome)  # noqa: PERF401
+
+    taken = set(list(service.stored)[stored:])
+    assert {outcome.unwrap().media_id for outcome in found} == taken
+    assert "slow" in {outcome.key for outcome in found}
+    assert len(taken) == len(service.requests) > 0
 
 
 def test_places_are_found_again() -> None:

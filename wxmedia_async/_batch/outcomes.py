@@ -22,6 +22,7 @@ from .items import items_of
 from .manifest import FileManifest, open_manifest
 from .once import Done, Once
 from .own_task import OwnTask
+from .under_way import UnderWay
 
 Result = TypeVar("Result")
 
@@ -77,6 +78,7 @@ class Outcomes(AsyncIterator[Outcome[object, Result]], Generic[Result]):
         self._ready: deque[Outcome[object, Result]] = deque()
         self._news: anyio.Event | None = None
         self._told = 0
+        self._under_way = UnderWay()
         self._cut = False
         self._over = False
         self._doom: Exception | None = None
@@ -225,9 +227,12 @@ class Outcomes(AsyncIterator[Outcome[object, Result]], Generic[Result]):
         self, job: Job[Result], reporter: Reporter, publishing: Publishing
     ) -> Result:
         if self._doom is not None:
+            if self._batch.on_error == "raise":
+                await self._under_way.end()
             raise anew(self._doom)
         try:
-            return await job.run(reporter, publishing)
+            with self._under_way:
+                return await job.run(reporter, publishing)
         except Exception as error:
             if (doom := doom_in(error)) is not None:
                 self._end_by(doom)

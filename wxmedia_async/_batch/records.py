@@ -97,8 +97,9 @@ def finished(result: object) -> tuple[str, Facts]:
         return "uploaded", {"result": facts}
     facts = _facts(result, _SAVED)
     if facts["path"] is not None:
-        # It is to be found from any folder of work.
-        facts["path"] = facts["location"] = os.path.abspath(facts["path"])
+        # It is to be found from any folder of work; its location says no more.
+        facts["path"] = os.path.abspath(facts["path"])
+        del facts["location"]
     return "saved", {"result": facts}
 
 
