@@ -17,8 +17,8 @@ import httpx
 from . import _call
 from ._batch.batch import Batch, OnError
 from ._batch.jobs import batch_target, download_jobs, upload_jobs
+from ._batch.order import Scope
 from ._batch.outcomes import open_batch
-from ._batch.wanted import Scope
 from ._download import save as _download
 from ._download.destination import put, target_of
 from ._download.media_request import MediaRequest

@@ -30,9 +30,9 @@ from wxmedia_async import (
 )
 from wxmedia_async._batch import lines, records
 from wxmedia_async._batch.manifest import open_manifest
+from wxmedia_async._batch.order import Order, Scope
 from wxmedia_async._batch.places import Places
 from wxmedia_async._batch.shared_file import SharedFile
-from wxmedia_async._batch.wanted import Scope, Wanted
 from wxmedia_async._models import SavedMedia, UploadedMedia
 
 
@@ -409,7 +409,7 @@ def test_nothing_is_written_while_another_writes(manifest: Path) -> None:
 async def test_a_line_of_another_item_is_not_believed(manifest: Path) -> None:
     """What stands where an item's line was is compared with its key."""
     scope = Scope("platform", "http://service", "account")
-    wanted = [Wanted(scope, {"name": "upload", "type": "image"}, key) for key in "ab"]
+    wanted = [Order(scope, {"name": "upload", "type": "image"}, key) for key in "ab"]
     media = [
         UploadedMedia(
             f"M{key}", "image", datetime.now(UTC), datetime.max.replace(tzinfo=UTC)
@@ -528,7 +528,7 @@ def test_places_are_found_again() -> None:
 
 def test_most_lines_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A million lines are read in seconds: what a line is about is in its head."""
-    wanted = Wanted(Scope("p", "http://x", None), {"name": "upload"}, 'k"\udcff喵')
+    wanted = Order(Scope("p", "http://x", None), {"name": "upload"}, 'k"\udcff喵')
     saved = SavedMedia("ID", None, "l}}", 0, None, None, verified=True)
     line = lines.line_of(wanted, *records.finished(saved), "0")
     assert lines.parse(line) is not None

@@ -172,7 +172,7 @@ async def test_proxy_that_speaks_no_socks(
     assert error.phase == "connect"
 
 
-async def failure(client: MediaClient, *, batch: bool) -> Exception | None:
+async def failure(client: MediaClient, *, batch: bool) -> BaseException | None:
     if batch:
         async with client.upload_many([JPEG]) as outcomes:
             return (await anext(aiter(outcomes))).error

@@ -11,7 +11,7 @@ import attrs
 from .._download.save import Publishing
 from .._local.disk import FileIO
 from .._progress import ProgressCallback, Reporter
-from .wanted import Wanted
+from .order import Order
 
 Result = TypeVar("Result")
 
@@ -33,7 +33,7 @@ class Job(Generic[Result]):
     """
 
     key: object
-    known_by: Callable[[], Wanted]
+    known_by: Callable[[], Order]
     run: Callable[[Reporter, Publishing], Awaitable[Result]]
 
 

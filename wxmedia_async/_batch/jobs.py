@@ -17,7 +17,7 @@ from .._progress import Reporter
 from .._session.session import Session
 from .._upload import upload as _upload
 from .batch import Job
-from .wanted import Key, Scope, Wanted
+from .order import Key, Order, Scope
 
 
 def upload_jobs(
@@ -43,8 +43,8 @@ def upload_jobs(
                 reporter=reporter,
             )
 
-        def known_by() -> Wanted:
-            return Wanted(
+        def known_by() -> Order:
+            return Order(
                 scope,
                 {"name": "upload", "type": asked.type or type},
                 _source_key(asked),
@@ -87,9 +87,9 @@ def download_jobs(
                 publishing=publishing,
             )
 
-        def known_by() -> Wanted:
+        def known_by() -> Order:
             place, by = _place(target)
-            return Wanted(
+            return Order(
                 scope,
                 {"name": "download", "to": place, "hd_voice": asked.hd_voice},
                 _checked_key(asked.key, asked.media_id),

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, cast
 
 import attrs
 
-from .wanted import Wanted, digest
+from .order import Order, digest
 
 Facts: TypeAlias = dict[str, Any]
 
@@ -41,26 +41,26 @@ class Entry:
     old: bool = False
 
 
-def entries(wanted: Wanted, process: str) -> list[Entry]:
+def entries(order: Order, process: str) -> list[Entry]:
     """Return under which numbers an item may be found, the best one first."""
-    name = wanted.digest
-    found = [Entry(int(name, 16)), Entry(_old_id(wanted.key), old=True)]
-    if wanted.by is not None:
-        found.insert(0, Entry(_id(name, f"{process}-{wanted.by}", process)))
+    name = order.digest
+    found = [Entry(int(name, 16)), Entry(_old_id(order.key), old=True)]
+    if order.by is not None:
+        found.insert(0, Entry(_id(name, f"{process}-{order.by}", process)))
     return found
 
 
-def line_of(wanted: Wanted, kind: str, facts: Facts, process: str) -> bytes:
+def line_of(order: Order, kind: str, facts: Facts, process: str) -> bytes:
     """Return the line that says what happened to an item."""
-    by = {} if wanted.by is None else {"by": f"{process}-{wanted.by}"}
+    by = {} if order.by is None else {"by": f"{process}-{order.by}"}
     line = {
         "version": VERSION,
-        "id": wanted.digest,
+        "id": order.digest,
         "kind": kind,
         **by,
-        "scope": wanted.scope.facts,
-        "operation": wanted.operation,
-        "key": wanted.key,
+        "scope": order.scope.facts,
+        "operation": order.operation,
+        "key": order.key,
         **facts,
     }
     text = json.dumps(line, ensure_ascii=False)

@@ -17,9 +17,9 @@ from .._local.disk import Disk, FileIO, disk_for
 from .._models import SavedMedia, UploadedMedia
 from . import lines, records
 from .lines import Entry, Facts
+from .order import Order
 from .places import Places
 from .shared_file import SharedFile
-from .wanted import Wanted
 
 Known: TypeAlias = SavedMedia | UploadedMedia | MediaError
 """What an item got, or was refused with."""
@@ -92,13 +92,13 @@ class FileManifest:
         if self._file is not None:
             self._file.close()
 
-    async def recall(self, wanted: Wanted) -> Known | None:
+    async def recall(self, order: Order) -> Known | None:
         """Return what an item got, or was refused with, if that still holds."""
         while self._disk.batch == 0 and self._read_on():
             await checkpoint()  # others may have written much
-        return await self._disk.run(self._recalled, wanted)
+        return await self._disk.run(self._recalled, order)
 
-    async def note(self, wanted: Wanted, kind: str, facts: Facts) -> None:
+    async def note(self, order: Order, kind: str, facts: Facts) -> None:
         """
         Write that something happened to an item, whoever is cancelled meanwhile.
 
@@ -106,7 +106,7 @@ class FileManifest:
             OSError: It cannot be written.
         """
         assert self._file is not None
-        line = lines.line_of(wanted, kind, facts, _process())
+        line = lines.line_of(order, kind, facts, _process())
         if self._disk.batch == 0 and self._file.append(line):
             return
         with anyio.CancelScope(shield=True):
@@ -152,35 +152,35 @@ class FileManifest:
         elif line.strip():
             self._is_other = True
 
-    def _recalled(self, wanted: Wanted) -> Known | None:
+    def _recalled(self, order: Order) -> Known | None:
         while self._read_on():
             pass
-        entries = lines.entries(wanted, _process())
+        entries = lines.entries(order, _process())
         results = (
-            result for entry in entries for result in self._results(entry, wanted)
+            result for entry in entries for result in self._results(entry, order)
         )
-        refusals = (self._refusal(entry, wanted) for entry in entries)
+        refusals = (self._refusal(entry, order) for entry in entries)
         # No later line takes back a success that is still there.
         return next(results, None) or next(filter(None, refusals), None)
 
     def _results(
-        self, entry: Entry, wanted: Wanted
+        self, entry: Entry, order: Order
     ) -> Iterator[SavedMedia | UploadedMedia]:
         number = _number(entry, _RESULT)
         for place in (self._places.get(number), self._publishing.get(number)):
-            found = self._read(place, wanted, records.result_of)
+            found = self._read(place, order, records.result_of)
             if isinstance(found, (SavedMedia, UploadedMedia)):
                 yield found
 
-    def _refusal(self, entry: Entry, wanted: Wanted) -> MediaError | None:
+    def _refusal(self, entry: Entry, order: Order) -> MediaError | None:
         place = self._places.get(_number(entry, _REFUSED))
-        return self._read(place, wanted, records.refusal_of)
+        return self._read(place, order, records.refusal_of)
 
     def _read(
         self,
         place: int | None,
-        wanted: Wanted,
-        meaning: Callable[[Facts, Wanted], T | None],
+        order: Order,
+        meaning: Callable[[Facts, Order], T | None],
     ) -> T | None:
         """Return what the line at *place* means, if it is about that item."""
         if place is None:
@@ -189,8 +189,8 @@ class FileManifest:
         facts = lines.parse(self._file.line(place))
         # Somebody may have changed it since, in any way.
         with suppress(KeyError, TypeError, ValueError, AttributeError):
-            if facts is not None and records.is_about(facts, wanted):
-                return meaning(facts, wanted)
+            if facts is not None and records.is_about(facts, order):
+                return meaning(facts, order)
         return None
 
 

@@ -15,7 +15,7 @@ from .._files.part import Part
 from .._models import SavedMedia
 from . import records
 from .manifest import FileManifest
-from .wanted import Wanted
+from .order import Order
 
 Result = TypeVar("Result")
 
@@ -54,25 +54,25 @@ class Once(Generic[Result]):
         self._under_way: dict[str, _UnderWay[Result]] = {}
 
     async def do(
-        self, wanted: Wanted, run: Callable[[Publishing], Awaitable[Result]]
+        self, order: Order, run: Callable[[Publishing], Awaitable[Result]]
     ) -> Done[Result]:
         """Return what is known of an item by now, or what *run* gives."""
-        name = wanted.name
+        name = order.name
         while (equal := self._under_way.get(name)) is not None:
             await equal.over.wait()
             if equal.result is not None:
                 return Done(equal.result, skipped=True)
         own = self._under_way[name] = _UnderWay[Result]()
         try:
-            done = await self._looked_up(wanted) or await self._new(wanted, run)
+            done = await self._looked_up(order) or await self._new(order, run)
             own.result = done.result
             return done
         finally:
             del self._under_way[name]
             own.over.set()
 
-    async def _looked_up(self, wanted: Wanted) -> Done[Result] | None:
-        known = await self._manifest.recall(wanted)
+    async def _looked_up(self, order: Order) -> Done[Result] | None:
+        known = await self._manifest.recall(order)
         if known is None:
             return None
         if isinstance(known, MediaError):
@@ -80,30 +80,30 @@ class Once(Generic[Result]):
         return Done(cast("Result", known), skipped=True)
 
     async def _new(
-        self, wanted: Wanted, run: Callable[[Publishing], Awaitable[Result]]
+        self, order: Order, run: Callable[[Publishing], Awaitable[Result]]
     ) -> Done[Result]:
         async def publishing(saved: SavedMedia, part: Part) -> None:
-            await self._note(wanted, *records.publishing(saved, await part.identity()))
+            await self._note(order, *records.publishing(saved, await part.identity()))
 
         try:
             result = await run(publishing)
         except FileExistsError:
             # Another process that shares the manifest may have done it just now.
-            if (known := await self._looked_up(wanted)) is None:
+            if (known := await self._looked_up(order)) is None:
                 raise
             return known
         except MediaError as error:
             if records.is_refusal(error):
-                await self._note(wanted, *records.refused(error, wanted))
+                await self._note(order, *records.refused(error, order))
             raise
-        await self._note(wanted, *records.finished(result))
+        await self._note(order, *records.finished(result))
         return Done(result)
 
-    async def _note(self, wanted: Wanted, kind: str, facts: dict[str, object]) -> None:
+    async def _note(self, order: Order, kind: str, facts: dict[str, object]) -> None:
         if self._broken:
             return
         try:
-            await self._manifest.note(wanted, kind, facts)
+            await self._manifest.note(order, kind, facts)
         except OSError as error:
             self._broken = True
             logger.error("the manifest cannot be written, so the batch ends: %s", error)

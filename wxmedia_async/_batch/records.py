@@ -15,7 +15,7 @@ from .._files.draft import Identity, identity_of, is_same
 from .._models import SavedMedia, UploadedMedia, lives_long_enough
 from . import old_records
 from .lines import Facts, is_new
-from .wanted import Wanted
+from .order import Order
 
 _UPLOADED = [field.name for field in attrs.fields(UploadedMedia)]
 _SAVED = [field.name for field in attrs.fields(SavedMedia)]
@@ -26,17 +26,17 @@ _REFUSALS: Mapping[str, type[MediaError]] = {
 }
 
 
-def is_about(facts: Facts, wanted: Wanted) -> bool:
+def is_about(facts: Facts, order: Order) -> bool:
     """Tell whether a record is about an item, by what it says itself."""
-    if _key(facts["key"]) != wanted.key:
+    if _key(facts["key"]) != order.key:
         return False
     if not is_new(facts):
-        return old_records.is_about(facts, wanted)
-    same = facts["operation"] == wanted.operation
-    return bool(same and facts["scope"] == wanted.scope.facts)
+        return old_records.is_about(facts, order)
+    same = facts["operation"] == order.operation
+    return bool(same and facts["scope"] == order.scope.facts)
 
 
-def result_of(facts: Facts, wanted: Wanted) -> UploadedMedia | SavedMedia | None:
+def result_of(facts: Facts, order: Order) -> UploadedMedia | SavedMedia | None:
     """Return the result, if it is still what it was."""
     result = _result_facts(facts)
     if facts["kind"] == "uploaded":
@@ -48,7 +48,7 @@ def result_of(facts: Facts, wanted: Wanted) -> UploadedMedia | SavedMedia | None
         return None
     # The file is named as the caller names its folder.
     name = os.path.basename(result["path"])
-    location = os.path.join(wanted.folder or "", name)
+    location = os.path.join(order.folder or "", name)
     result.update(location=location, path=Path(location))
     return SavedMedia(**result)
 
@@ -70,17 +70,17 @@ def _is_there(result: Facts, part: Identity | None) -> bool:
     return part is None or is_same(part, identity_of(status))
 
 
-def refusal_of(facts: Facts, wanted: Wanted) -> MediaError | None:
+def refusal_of(facts: Facts, order: Order) -> MediaError | None:
     """Return the refusal, if it would be the same today."""
     made = _REFUSALS[facts["error"]](**facts["facts"])
     if isinstance(made, TooLarge):
         # What was asked for was that much, and is to be no more now.
-        most = wanted.max_bytes
+        most = order.max_bytes
         return made if most is not None and most <= made.limit else None
     if not is_new(facts):
         # A refusal by ourselves has no status.
         return made if facts["facts"].get("status") is not None else None
-    return made if facts["terms"] == wanted.terms else None
+    return made if facts["terms"] == order.terms else None
 
 
 def publishing(saved: SavedMedia, part: Identity) -> tuple[str, Facts]:
@@ -112,14 +112,14 @@ def is_refusal(error: MediaError) -> bool:
     return type(error).__name__ in _REFUSALS and error.attempts > 0
 
 
-def refused(error: MediaError, wanted: Wanted) -> tuple[str, Facts]:
+def refused(error: MediaError, order: Order) -> tuple[str, Facts]:
     """An item is not to be had."""
     names = ("code", "message", "rid", "hint", "status", "limit", "size")
     said = vars(error)
     return "refused", {
         "error": type(error).__name__,
         "facts": {name: said[name] for name in names if name in said},
-        "terms": wanted.terms,
+        "terms": order.terms,
     }
 
 

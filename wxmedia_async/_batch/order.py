@@ -1,4 +1,4 @@
-"""What an item asks for: what a manifest knows it by."""
+"""What a batch is asked for: what a manifest knows an item by."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Scope:
 
 
 @attrs.frozen
-class Wanted:
+class Order:
     """
     One item, as far as it makes a difference to what comes of it.
 
