@@ -18,10 +18,9 @@ LEAVES = {
 
 # What each part may import of the others; `_wire` and what is pure is for all.
 BELOW = {
-    "_client": {
-        *("_batch", "_upload", "_download", "_call", "_session", "_tokens", "_files"),
-        *("_local", "transport"),
-    },
+    "_client": {"_assembly", "_batch", "_upload", "_download", "_call", "_session"}
+    | {"_tokens", "_files"},
+    "_assembly": {"_batch", "_upload", "_session", "_tokens", "transport"},
     "_batch": {"_upload", "_download", "_files", "_local", "_session"},
     "_upload": {"_sources", "_session", "_tokens", "_local"},
     "_download": {"_files", "_session", "_local"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import os
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
@@ -11,13 +10,12 @@ from types import TracebackType
 from typing import Literal, Self, cast
 
 import anyio
-import attrs
 import httpx
 
 from . import _call
+from ._assembly import UNCHANGED, Unchanged, assembled
 from ._batch.batch import Batch, OnError
 from ._batch.jobs import batch_target, download_jobs, upload_jobs
-from ._batch.order import Scope
 from ._batch.outcomes import open_batch
 from ._download import save as _download
 from ._download.destination import put, target_of
@@ -25,7 +23,7 @@ from ._download.media_request import MediaRequest
 from ._download.stream import MediaStream, open_stream
 from ._events import EventCallback
 from ._files.target import Target
-from ._foreign import Complaints, unsealed
+from ._foreign import unsealed
 from ._models import (
     Adaptive,
     Destination,
@@ -42,41 +40,11 @@ from ._models import (
 )
 from ._platforms import MIB, MINI_PROGRAM, Platform
 from ._progress import ProgressCallback, Reporter
-from ._session.accounts import Accounts
-from ._session.bound import Bound, width_for
-from ._session.family import AsyncClient, family_of
-from ._session.hosts import Hosts
-from ._session.lifetime import Lifetime
-from ._session.pace import Pace
-from ._session.rate import limiter_for
-from ._session.renewals import Renewals
-from ._session.requests import HEADERS, Requests
+from ._session.family import AsyncClient
 from ._session.session import Session
-from ._session.urls import shown_url
-from ._tokens.account import account_name, identity_of
-from ._tokens.bound import bind
-from ._tokens.checked import checked
 from ._tokens.providers import TokenLike, TokenProvider
 from ._upload import upload as _upload
 from ._upload.caches import UploadCache
-from ._upload.reuse import Reuse, account_of
-from ._upload.upload import Means
-from .transport._client import own_client
-from .transport._shortcut import Shortcut
-
-# Well below the 1 024 descriptors that a process has by default.
-_OPEN_SOURCES = 256
-
-_USER_AGENT = {"User-Agent": "wxmedia_async"}
-
-
-class _Unchanged(enum.Enum):
-    """An option that was not given, where None means something."""
-
-    UNCHANGED = "unchanged"
-
-
-_UNCHANGED = _Unchanged.UNCHANGED
 
 
 class MediaClient:
@@ -142,52 +110,22 @@ class MediaClient:
         account: str | None = None,
         on_event: EventCallback | None = None,
     ) -> None:
-        if file_io not in ("inline", "thread"):
-            raise ValueError("file_io is either 'inline' or 'thread'")
-        if not isinstance(platform, Platform):
-            raise TypeError("platform is a Platform, such as WECOM")
-        if on_event is not None and not callable(on_event):
-            raise TypeError("on_event is a function of one Event")
-        urls = platform.hosts if base_url is None else (_checked(base_url),)
-        owns_http = http is None
-        shortcut: Shortcut | None = None
-        if http is None:
-            http, shortcut = own_client(
-                verify, always=_USER_AGENT, headers=HEADERS, shown=shown_url
-            )
-        requests = Requests(
-            http=http,
-            owns_http=owns_http,
-            family=family_of(http),
-            hosts=Hosts(urls),
-            timeout=_timeout(timeout),
-            shortcut=shortcut,
-        )
-        self._accounts = Accounts()
-        self._complaints = Complaints()
-        pace = Pace(
-            Bound(width_for(max_concurrency)),
-            self._accounts.of(identity_of(token)),
-            limiter_for(rate),
-        )
-        session = Session(
-            requests=requests,
+        self._parts = assembled(
+            token,
             platform=platform,
-            pace=pace,
-            tokens=None,
-            renewals=Renewals(),
-            policy=retry,
-            deadline=_deadline(deadline),
-            lifetime=Lifetime(),
+            base_url=base_url,
+            http=http,
+            max_concurrency=max_concurrency,
+            retry=retry,
+            timeout=timeout,
+            deadline=deadline,
+            verify=verify,
+            rate=rate,
+            file_io=file_io,
+            upload_cache=upload_cache,
+            account=account,
             on_event=on_event,
         )
-        self._means = Means(
-            file_io=file_io,
-            open_sources=anyio.Semaphore(_OPEN_SOURCES, fast_acquire=True),
-            reuse=self._reuse(upload_cache, urls[0], token, account, platform),
-        )
-        self._session = self._with_token(session, token)
-        self._account = account_name(token) if account is None else account
         self._is_child = False
 
     def __repr__(self) -> str:
@@ -251,11 +189,11 @@ class MediaClient:
     def with_options(
         self,
         *,
-        timeout: float | httpx.Timeout | _Unchanged = _UNCHANGED,
-        deadline: float | _Unchanged | None = _UNCHANGED,
-        retry: RetryPolicy | _Unchanged = _UNCHANGED,
-        token: TokenLike | _Unchanged = _UNCHANGED,
-        rate: Rate | RateLimiter | _Unchanged | None = _UNCHANGED,
+        timeout: float | httpx.Timeout | Unchanged = UNCHANGED,
+        deadline: float | Unchanged | None = UNCHANGED,
+        retry: RetryPolicy | Unchanged = UNCHANGED,
+        token: TokenLike | Unchanged = UNCHANGED,
+        rate: Rate | RateLimiter | Unchanged | None = UNCHANGED,
     ) -> MediaClient:
         """
         Return a client with other options on the same connections and bound.
@@ -275,58 +213,20 @@ class MediaClient:
 
             rate: Calls per time of this client alone, instead of the other's.
         """
-        session, means = self._session, self._means
-        session = _with_limits(session, timeout, deadline)
-        if not isinstance(retry, _Unchanged):
-            session = attrs.evolve(session, policy=retry)
-        if not isinstance(token, _Unchanged):
-            session = self._for_account(session, token)
-            means = attrs.evolve(
-                means, reuse=means.reuse and means.reuse.of_account(token)
-            )
-        if not isinstance(rate, _Unchanged):
-            pace = attrs.evolve(session.pace, limiter=limiter_for(rate))
-            session = attrs.evolve(session, pace=pace)
+        parts = self._parts.with_limits(timeout, deadline)
+        if not isinstance(retry, Unchanged):
+            parts = parts.with_policy(retry)
+        if not isinstance(token, Unchanged):
+            parts = parts.with_token(token)
+        if not isinstance(rate, Unchanged):
+            parts = parts.with_rate(rate)
         child = object.__new__(type(self))
-        child._session, child._means, child._is_child = session, means, True
-        child._accounts, child._complaints = self._accounts, self._complaints
-        child._account = self._account
-        if not isinstance(token, _Unchanged):
-            child._account = account_name(token)
+        child._parts, child._is_child = parts, True
         return child
 
-    def _for_account(self, session: Session, token: TokenLike) -> Session:
-        """A pause, and a rate, are those of an account; the bound is one for all."""
-        account = self._accounts.of(identity_of(token))
-        if account is not session.pace.account:
-            pace = attrs.evolve(session.pace, account=account, limiter=None)
-            session = attrs.evolve(session, pace=pace)
-        return self._with_token(attrs.evolve(session, renewals=Renewals()), token)
-
-    def _with_token(self, session: Session, token: TokenLike) -> Session:
-        # The endpoint is called by a session without a token, or it would wait for
-        # itself.
-        anonymous = attrs.evolve(session, tokens=None)
-        provider = bind(
-            token,
-            anonymous.fetch_token,
-            scope=session.requests.hosts.urls[0],
-            complaints=self._complaints,
-        )
-        return attrs.evolve(session, tokens=checked(provider))
-
-    def _reuse(
-        self,
-        cache: UploadCache | None,
-        service: str,
-        token: TokenLike,
-        account: str | None,
-        platform: Platform,
-    ) -> Reuse | None:
-        if cache is None:
-            return None
-        owner = account_of(token, account)
-        return Reuse(cache, service, owner, platform.wecom, self._complaints)
+    @property
+    def _session(self) -> Session:
+        return self._parts.session
 
     async def upload(
         self,
@@ -338,8 +238,8 @@ class MediaClient:
         size: int | None = None,
         replayable: bool = False,
         progress: ProgressCallback | None = None,
-        timeout: float | httpx.Timeout | _Unchanged = _UNCHANGED,
-        deadline: float | _Unchanged | None = _UNCHANGED,
+        timeout: float | httpx.Timeout | Unchanged = UNCHANGED,
+        deadline: float | Unchanged | None = UNCHANGED,
     ) -> UploadedMedia:
         """
         Upload one media and return what WeChat calls it for three days.
@@ -384,8 +284,8 @@ class MediaClient:
         """
         with unsealed:
             return await _upload.upload(
-                _with_limits(self._session, timeout, deadline),
-                self._means,
+                self._parts.limited(timeout, deadline),
+                self._parts.means,
                 source,
                 _upload.UploadAs(type, filename, content_type, replayable),
                 size=size,
@@ -401,8 +301,8 @@ class MediaClient:
         max_bytes: int | None = None,
         progress: ProgressCallback | None = None,
         hd_voice: bool = False,
-        timeout: float | httpx.Timeout | _Unchanged = _UNCHANGED,
-        deadline: float | _Unchanged | None = _UNCHANGED,
+        timeout: float | httpx.Timeout | Unchanged = UNCHANGED,
+        deadline: float | Unchanged | None = UNCHANGED,
     ) -> SavedMedia:
         """
         Download one media to a file, into a folder, or to a `Destination`.
@@ -439,7 +339,7 @@ class MediaClient:
 
             OSError: The file could not be written.
         """
-        session = _with_limits(self._session, timeout, deadline)
+        session = self._parts.limited(timeout, deadline)
         wanted = self._wanted(media_id, max_bytes, hd_voice)
         target = target_of(to, overwrite=overwrite)
         reporter = Reporter(progress, media_id)
@@ -450,7 +350,7 @@ class MediaClient:
                 session,
                 wanted,
                 target,
-                file_io=self._means.file_io,
+                file_io=self._parts.means.file_io,
                 overwrite=overwrite,
                 reporter=reporter,
             )
@@ -461,8 +361,8 @@ class MediaClient:
         *,
         max_bytes: int | None = 32 * MIB,
         hd_voice: bool = False,
-        timeout: float | httpx.Timeout | _Unchanged = _UNCHANGED,
-        deadline: float | _Unchanged | None = _UNCHANGED,
+        timeout: float | httpx.Timeout | Unchanged = UNCHANGED,
+        deadline: float | Unchanged | None = UNCHANGED,
     ) -> MediaContent:
         """
         Download one media into memory, at most *max_bytes* of it.
@@ -475,7 +375,7 @@ class MediaClient:
             MediaError: Every other failure of the transfer; see the error tree.
         """
         wanted = self._wanted(media_id, max_bytes, hd_voice)
-        session = _with_limits(self._session, timeout, deadline)
+        session = self._parts.limited(timeout, deadline)
         with unsealed:
             return await _download.read(session, wanted)
 
@@ -485,8 +385,8 @@ class MediaClient:
         *,
         max_bytes: int | None = None,
         hd_voice: bool = False,
-        timeout: float | httpx.Timeout | _Unchanged = _UNCHANGED,
-        deadline: float | _Unchanged | None = _UNCHANGED,
+        timeout: float | httpx.Timeout | Unchanged = UNCHANGED,
+        deadline: float | Unchanged | None = UNCHANGED,
     ) -> AbstractAsyncContextManager[MediaStream]:
         """
         Download one media chunk by chunk, in an ``async with`` block.
@@ -501,7 +401,7 @@ class MediaClient:
             MediaError: Every other failure of the transfer; see the error tree.
         """
         wanted = self._wanted(media_id, max_bytes, hd_voice)
-        return open_stream(_with_limits(self._session, timeout, deadline), wanted)
+        return open_stream(self._parts.limited(timeout, deadline), wanted)
 
     def upload_many(
         self,
@@ -538,13 +438,15 @@ class MediaClient:
         """
         batch = Batch(
             items=items,
-            understand=upload_jobs(self._session, self._means, type, self._scope()),
+            understand=upload_jobs(
+                self._session, self._parts.means, type, self._parts.scope
+            ),
             width=self._session.pace.width,
             on_error=on_error,
             progress=progress,
             manifest=manifest,
             folder=None,
-            file_io=self._means.file_io,
+            file_io=self._parts.means.file_io,
             check=self._session.lifetime.check,
         )
         return open_batch(batch)
@@ -597,8 +499,8 @@ class MediaClient:
         jobs = download_jobs(
             self._session,
             target,
-            self._scope(),
-            file_io=self._means.file_io,
+            self._parts.scope,
+            file_io=self._parts.means.file_io,
             overwrite=overwrite,
             max_bytes=max_bytes,
         )
@@ -610,7 +512,7 @@ class MediaClient:
             progress=progress,
             manifest=manifest,
             folder=target.folder if isinstance(target, Target) else None,
-            file_io=self._means.file_io,
+            file_io=self._parts.means.file_io,
             check=self._session.lifetime.check,
         )
         return open_batch(batch)
@@ -622,8 +524,8 @@ class MediaClient:
         *,
         json: object = None,
         params: Mapping[str, str] | None = None,
-        timeout: float | httpx.Timeout | _Unchanged = _UNCHANGED,
-        deadline: float | _Unchanged | None = _UNCHANGED,
+        timeout: float | httpx.Timeout | Unchanged = UNCHANGED,
+        deadline: float | Unchanged | None = UNCHANGED,
     ) -> dict[str, object]:
         """
         Send any other JSON call of the platform, with the same token and care.
@@ -654,63 +556,12 @@ class MediaClient:
 
             MediaError: Every other failure; see the error tree.
         """
-        session = _with_limits(self._session, timeout, deadline)
+        session = self._parts.limited(timeout, deadline)
         with unsealed:
             return await _call.call(session, method, path, json=json, params=params)
-
-    def _scope(self) -> Scope:
-        session = self._session
-        url = session.requests.hosts.urls[0].rstrip("/")
-        return Scope(session.platform.name, url, self._account)
 
     def _wanted(
         self, media_id: str, max_bytes: int | None, hd_voice: bool
     ) -> MediaRequest:
         cap = self._session.platform.max_bytes if max_bytes is None else max_bytes
         return MediaRequest(media_id, cap, hd_voice)
-
-
-def _with_limits(
-    session: Session,
-    timeout: float | httpx.Timeout | _Unchanged,
-    deadline: float | _Unchanged | None,
-) -> Session:
-    if not isinstance(timeout, _Unchanged):
-        requests = attrs.evolve(session.requests, timeout=_timeout(timeout))
-        session = attrs.evolve(session, requests=requests)
-    if not isinstance(deadline, _Unchanged):
-        session = attrs.evolve(session, deadline=_deadline(deadline))
-    return session
-
-
-def _timeout(timeout: float | httpx.Timeout) -> httpx.Timeout:
-    if isinstance(timeout, httpx.Timeout):
-        return timeout
-    return httpx.Timeout(_positive(timeout, "timeout"), pool=None)
-
-
-def _deadline(deadline: float | None) -> float | None:
-    return None if deadline is None else _positive(deadline, "deadline")
-
-
-def _positive(seconds: float, name: str) -> float:
-    if not seconds > 0:  # which NaN is not either
-        raise ValueError(f"{name} is a positive number of seconds")
-    return seconds
-
-
-def _checked(base_url: str) -> str:
-    try:
-        url = httpx.URL(base_url)
-    except httpx.InvalidURL as error:
-        raise ValueError(f"base_url is no URL: {error}") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("base_url begins with http:// or https:// and a host")
-    if url.userinfo:
-        # It would have to join every kind of request, and be kept out of every text.
-        raise ValueError("base_url holds no user info; set client.http.auth instead")
-    if url.port is not None and not 0 < url.port < 65536:
-        raise ValueError("base_url has a port that is none")
-    if url.query or url.fragment:
-        raise ValueError("base_url ends with a host or a path")
-    return base_url
