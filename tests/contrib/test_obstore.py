@@ -326,6 +326,23 @@ async def test_missing_bucket(bucket: Bucket) -> None:
     simulator.close()
 
 
+async def test_missing_bucket_dooms_a_batch(bucket: Bucket) -> None:
+    """It is found out by those in flight; the rest fail without a request."""
+    simulator = simulator_of()
+    ids = [simulator.put(b"\xff\xd8\xff" + bytes(9)) for _ in range(200)]
+
+    async with simulator.client(max_concurrency=4) as client:
+        objects = Objects(bucket.store("nowhere"))
+        async with client.download_many(ids, objects) as outcomes:
+            seen = [outcome async for outcome in outcomes]
+
+    assert len(seen) == 200
+    assert all(isinstance(one.error, DestinationUnusable) for one in seen)
+    assert sum(one.attempts == 0 for one in seen) >= 196
+    asked = [one for one in simulator.requests if one.path.endswith("media/get")]
+    assert len(asked) <= 4
+
+
 @pytest.mark.parametrize("size", [10, 6 * MIB])
 async def test_store_that_fails(size: int) -> None:
     """Another failure of the store is that of one item, and is not tried again."""
