@@ -157,6 +157,15 @@ def test_it_is_a_destination() -> None:
     assert repr(Objects(MemoryStore(), "a/")) == "Objects(prefix='a/')"
 
 
+def test_identity(bucket: Bucket) -> None:
+    """A manifest knows the same bucket and prefix in every process."""
+    one, same = (Objects(bucket.store(), "a/") for _ in range(2))
+
+    assert one.identity == same.identity
+    assert one.identity != Objects(bucket.store(), "b/").identity
+    assert one.identity != Objects(bucket.store("other"), "a/").identity
+
+
 @pytest.mark.parametrize("prefix", ["", "a/", "a/b", "照片 %/", "a\\b/"])
 async def test_prefix(store: ObjectStore, prefix: str) -> None:
     """What the location says is where the object is, whatever its name."""

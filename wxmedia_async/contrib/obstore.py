@@ -112,6 +112,11 @@ class Objects:
     def __attrs_post_init__(self) -> None:
         _let_threads_end()
 
+    @property
+    def identity(self) -> str:
+        """What a manifest knows it by, in every process; stores show no secret."""
+        return f"{self.store!r} {self.prefix}"
+
     async def put(
         self,
         name: str,
