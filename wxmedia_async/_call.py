@@ -44,7 +44,7 @@ async def call(
         return "not tried again: WeChat may have carried it out"
 
     tries = partial(session.tried, attempt, obstacle=obstacle)
-    return await session.bounded(tries, Subject("call"))
+    return await session.bounded(tries, Subject("call", only_ours=True))
 
 
 def _did_nothing(failure: MediaError) -> bool:

@@ -124,10 +124,16 @@ class Failed(Event):
 
 @attrs.frozen
 class Subject:
-    """What a transfer is about."""
+    """
+    What a transfer is about.
+
+    Attributes:
+        only_ours: Whether it awaits no code of a user's: no source, no destination.
+    """
 
     operation: Operation
     media_id: str | None = None
+    only_ours: bool = False
 
 
 EventCallback: TypeAlias = Callable[[Event], object]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import TypeGuard
 
 from .._errors import MediaError
+from .._events import Subject
 from .._files.target import Target, resolve_target
 from .._foreign import Raised, sealed
 from .._models import Destination, SavedMedia
@@ -72,7 +73,7 @@ async def put(
         transfer.moved(incoming.received)
         return saved(wanted, incoming, None, location)
 
-    result = await session.run(attempt, wanted.subject("download"))
+    result = await session.run(attempt, Subject("download", wanted.media_id))
     reporter.report(result.size, result.size)
     return result
 

@@ -33,8 +33,8 @@ class MediaRequest:
     hd_voice: bool = False
 
     def subject(self, operation: Operation) -> Subject:
-        """Tell what the transfer of it is about."""
-        return Subject(operation, self.media_id)
+        """Tell what the transfer of it is about, if nothing of a user's has part in it."""
+        return Subject(operation, self.media_id, only_ours=True)
 
     def exchange(self, part: ByteRange | None = None) -> Exchange:
         """Ask for it, or for a part of it."""

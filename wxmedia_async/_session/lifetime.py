@@ -10,6 +10,7 @@ import attrs
 from anyio.lowlevel import current_token
 
 from .._errors import ClientClosed
+from .limits import Ending, Limits
 
 
 @attrs.define(eq=False, repr=False)
@@ -22,10 +23,9 @@ class Lifetime:
 
     closed: bool = attrs.field(default=False, init=False)
     _home: tuple[int, object] | None = attrs.field(default=None, init=False)
-    _running: set[anyio.CancelScope] = attrs.field(
-        factory=set[anyio.CancelScope], init=False
-    )
+    _running: set[Ending] = attrs.field(factory=set[Ending], init=False)
     _idle: anyio.Event | None = attrs.field(default=None, init=False)
+    limits: Limits = attrs.field(factory=Limits, init=False)
 
     def check(self) -> None:
         """
@@ -47,11 +47,11 @@ class Lifetime:
                 " make one client for each"
             )
 
-    def enter(self, scope: anyio.CancelScope) -> None:
+    def enter(self, scope: Ending) -> None:
         """Have *scope* cancelled by `close()`, until it leaves."""
         self._running.add(scope)
 
-    def leave(self, scope: anyio.CancelScope) -> None:
+    def leave(self, scope: Ending) -> None:
         """Take note that *scope* has ended."""
         self._running.remove(scope)
         if self._idle is not None and not self._running:
@@ -60,6 +60,7 @@ class Lifetime:
     async def close(self) -> None:
         """Let no call begin any more, and cancel those that run; wait for them."""
         self.closed = True
+        self.limits.close()
         for scope in self._running:
             scope.cancel()
         if self._running:

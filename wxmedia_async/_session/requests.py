@@ -77,6 +77,11 @@ class ShortWay(Protocol):
         """
         ...
 
+    @property
+    def is_seen(self) -> bool:
+        """Whether somebody was given the client, and may have hooked into it."""
+        ...
+
     def stack(self, url: str) -> Literal["sockets", "httpx"]:
         """Tell what a request for *url* goes over, whichever way it takes."""
         ...
@@ -117,6 +122,11 @@ class Requests:
         init=False,
         default=attrs.Factory(lambda self: self._all_timeouts(), takes_self=True),
     )
+
+    @property
+    def only_ours(self) -> bool:
+        """Whether no transport, hook or auth of the user's can be on the way."""
+        return self.shortcut is not None and not self.shortcut.is_seen
 
     def api_call(
         self, transfer: Transfer, exchange: Exchange, token: Mapping[str, str]

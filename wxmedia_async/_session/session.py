@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
@@ -29,7 +28,9 @@ from .._tokens.providers import TokenCall
 from .._wire import replies
 from . import nesting
 from .lifetime import Lifetime
+from .limits import Ending
 from .pace import Pace
+from .rate import LocalRateLimiter
 from .renewals import Renewals
 from .reply import Reply
 from .requests import Call, Requests
@@ -59,6 +60,10 @@ class Session:
     deadline: float | None
     lifetime: Lifetime
     on_event: EventCallback | None = None
+    _is_ours: bool = attrs.field(
+        init=False,
+        default=attrs.Factory(lambda self: self._runs_only_ours(), takes_self=True),
+    )
 
     def run(
         self,
@@ -84,21 +89,26 @@ class Session:
             Raised: What code of the user's raised.
         """
         if self.on_event is None or subject is None:
-            return self._within_limits(work, None)
-        return self._watched(work, Story(self.on_event, self.platform.name, subject))
+            return self._within_limits(work, subject, None)
+        return self._watched(work, subject)
 
     async def _watched(
-        self, work: Callable[[Transfer], Awaitable[T]], story: Story
+        self, work: Callable[[Transfer], Awaitable[T]], subject: Subject
     ) -> T:
+        assert self.on_event is not None
+        story = Story(self.on_event, self.platform.name, subject)
         with story:
-            return await self._within_limits(work, story)
+            return await self._within_limits(work, subject, story)
 
     async def _within_limits(
-        self, work: Callable[[Transfer], Awaitable[T]], story: Story | None
+        self,
+        work: Callable[[Transfer], Awaitable[T]],
+        subject: Subject | None,
+        story: Story | None,
     ) -> T:
         self.lifetime.check()
         failure: MediaError | None = None
-        scope = anyio.CancelScope(deadline=self._ends())
+        scope = self._limit(subject)
         transfer = Transfer(scope, nesting.enclosing(), story)
         with scope:
             self.lifetime.enter(scope)
@@ -176,7 +186,9 @@ class Session:
 
     async def fetch_token(self, call: TokenCall) -> Mapping[str, object]:
         """Call a token endpoint. Takes no slot, so that transfers can wait for it."""
-        return await self.run(partial(self._token_exchange, call), Subject("token"))
+        return await self.run(
+            partial(self._token_exchange, call), Subject("token", only_ours=True)
+        )
 
     def interrupted(self) -> MediaError:
         """Tell why a scope of ours was cancelled."""
@@ -300,10 +312,17 @@ class Session:
     def _leave(self, transfer: Transfer) -> Callable[[], None]:
         return partial(self.pace.leave, transfer)
 
-    def _ends(self) -> float:
-        if self.deadline is None:
-            return math.inf
-        return anyio.current_time() + self.deadline
+    def _limit(self, subject: Subject | None) -> Ending:
+        is_ours = subject is not None and subject.only_ours and self._is_ours
+        only_ours = is_ours and self.requests.only_ours
+        return self.lifetime.limits.limit(self.deadline, only_ours=only_ours)
+
+    def _runs_only_ours(self) -> bool:
+        """Whether neither tokens nor the rate are code of the user's."""
+        tokens, limiter = self.tokens, self.pace.limiter
+        return (tokens is None or tokens.only_ours) and (
+            limiter is None or isinstance(limiter, LocalRateLimiter)
+        )
 
 
 def _is_for_another_host(failure: TransferError) -> bool:

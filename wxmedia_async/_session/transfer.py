@@ -12,6 +12,7 @@ import httpx
 
 from .._errors import MediaError
 from .._events import Story
+from .limits import Ending
 
 
 @attrs.frozen(kw_only=True)
@@ -90,7 +91,7 @@ class Transfer:
         waits, inner_waits, holds_slot, is_stream: See `nesting`.
     """
 
-    scope: anyio.CancelScope
+    scope: Ending
     outer: Transfer | None = None
     story: Story | None = None
     attempts: int = attrs.field(default=0, init=False)

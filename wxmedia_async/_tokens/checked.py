@@ -34,6 +34,8 @@ class CheckedToken:
         parameter: The name of the token in a query.
 
         account: Whose it is.
+
+        only_ours: Whether no code of a user's is awaited for it.
     """
 
     provider: TokenProvider
@@ -41,6 +43,7 @@ class CheckedToken:
     renew: Callable[[str], Awaitable[str]] = attrs.field(repr=False)
     parameter: str
     account: Identity
+    only_ours: bool
 
 
 def checked(provider: TokenProvider | None) -> CheckedToken | None:
@@ -62,7 +65,14 @@ def checked(provider: TokenProvider | None) -> CheckedToken | None:
         inner.renew,
         _parameter_of(provider),
         identity_of(provider),
+        _is_only_ours(provider),
     )
+
+
+def _is_only_ours(provider: TokenProvider) -> bool:
+    if isinstance(provider, BoundToken):
+        return provider.credential.store is None
+    return type(provider) is StaticToken
 
 
 @attrs.frozen

@@ -6,6 +6,7 @@ import secrets
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 
 import anyio
 import attrs
@@ -92,7 +93,8 @@ async def upload(
         finally:
             means.open_sources.release()
 
-    return await session.bounded(with_leave, Subject("upload"))
+    only_ours = means.reuse is None and _is_plain(source)
+    return await session.bounded(with_leave, Subject("upload", only_ours=only_ours))
 
 
 @attrs.frozen
@@ -161,10 +163,14 @@ async def _leave_to_open(leave: anyio.Semaphore, transfer: Transfer) -> None:
 def _inside(
     session: Session, transfer: Transfer, source: object
 ) -> AbstractContextManager[None]:
-    """Paths and bytes run no code of the user's."""
-    if isinstance(source, (str, bytes, bytearray, memoryview)):
+    if _is_plain(source):
         return nullcontext()
     return session.pace.bound.inside(transfer)
+
+
+def _is_plain(source: object) -> bool:
+    """Paths and bytes run no code of the user's."""
+    return isinstance(source, (str, bytes, bytearray, memoryview, Path))
 
 
 def _limit(platform: Platform, type: str) -> Limit:

@@ -66,7 +66,7 @@ class Shortcut:
                 httpcore.AsyncConnectionPool,
             )
         )
-        self._is_seen = False
+        self.is_seen = False
         self._last_url: httpx.URL | None = None
         self._last_raw: list[tuple[bytes, bytes]] = []
         self._has_sockets = False
@@ -83,13 +83,13 @@ class Shortcut:
 
     def seen(self) -> None:
         """Take note that somebody was given the client, and may change it."""
-        self._is_seen = True
+        self.is_seen = True
 
     def is_open(self) -> bool:
         """Tell whether the short way gives what the long one would."""
         return (
             self._originals.untouched()
-            and (not self._is_seen or self._is_as_made())
+            and (not self.is_seen or self._is_as_made())
             and (self._has_sockets or self._reaches_sockets())
         )
 
