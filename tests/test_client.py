@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -915,21 +914,3 @@ async def test_users_client_brings_its_own_proxies(
         found = await client.read("ID")
 
     assert found.content == JPEG
-
-
-async def test_verify(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`verify` is a context, or a bool as for httpx."""
-    made = list[object]()
-    create = httpx.create_ssl_context
-
-    def creating(verify: bool = True) -> ssl.SSLContext:
-        made.append(verify)
-        return create(verify=verify)
-
-    monkeypatch.setattr(httpx, "create_ssl_context", creating)
-
-    for verify in (True, False, CONTEXT):
-        async with MediaClient(TOKEN, verify=verify):
-            pass
-
-    assert made == [True, False]

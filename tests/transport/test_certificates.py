@@ -14,7 +14,7 @@ import pytest
 from tests.transport.conftest import Authority
 from wxmedia_async import MediaClient
 from wxmedia_async.transport import SocketTransport
-from wxmedia_async.transport._certificates import context_for
+from wxmedia_async.transport._certificates import maker_for
 
 
 @pytest.fixture(autouse=True)
@@ -77,27 +77,27 @@ def test_file_that_may_not_be_read(
 ) -> None:
     """A file of somebody else's is named as well."""
 
-    def refuse(cafile: str) -> None:
+    def refuse(path: Path) -> bytes:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(ssl, "create_default_context", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     monkeypatch.setenv("SSL_CERT_FILE", "/secret/ca.pem")
 
     with pytest.raises(ValueError, match=r"SSL_CERT_FILE.*/secret/ca\.pem.*denied"):
-        context_for(True)
+        maker_for(True)
 
 
 def test_lack_of_descriptors_is_no_wrong_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """That no file can be opened just now is an OSError, and blames no variable."""
 
-    def refuse(cafile: str) -> None:
+    def refuse(path: Path) -> bytes:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(ssl, "create_default_context", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     monkeypatch.setenv("SSL_CERT_FILE", "ca.pem")
 
     with pytest.raises(OSError, match="open files"):
-        context_for(True)
+        maker_for(True)
 
 
 def test_certificates_of_the_environment(
@@ -109,9 +109,9 @@ def test_certificates_of_the_environment(
     pem.write_to_path(str(tmp_path / "0a1b2c3d.0"))
 
     monkeypatch.setenv("SSL_CERT_DIR", f"{tmp_path / 'gone'}{os.pathsep}{tmp_path}")
-    by_folder = context_for(True)
+    by_folder = maker_for(True)()
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    by_file = context_for(True)
+    by_file = maker_for(True)()
 
     assert by_folder.verify_mode == ssl.CERT_REQUIRED
     assert len(by_file.get_ca_certs()) == 1
@@ -124,7 +124,7 @@ def test_environment_that_does_not_count(
     """Where the caller says what is trusted, nobody looks at the variables."""
     monkeypatch.setenv("SSL_CERT_FILE", "gone")
 
-    assert isinstance(context_for(verify), ssl.SSLContext)
+    assert isinstance(maker_for(verify)(), ssl.SSLContext)
 
 
 @pytest.mark.parametrize(

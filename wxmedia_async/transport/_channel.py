@@ -132,13 +132,16 @@ def encrypted(below: Channel, encryption: Encryption, name: str) -> Encrypted:
 
     Raises:
         httpx.ConnectError: The name of the server is none.
+
+        ValueError: The context cannot be made.
     """
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = encryption.context
     try:
         # The dot that ends a full name is no part of it in a certificate.
         host = name.rstrip(".")
-        with encryption.offering(encryption.context):
-            tls = encryption.context.wrap_bio(incoming, outgoing, server_hostname=host)
+        with encryption.offering(context):
+            tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
     except ValueError as error:
         raise httpx.ConnectError(f"no name of a server: {error}") from error
     return Encrypted(below, incoming, outgoing, tls)

@@ -33,7 +33,7 @@ class Opener:
     _closed: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._sessions = Sessions(self.encryption.context)
+        self._sessions = Sessions(self.encryption)
 
     async def open(
         self, origin: Origin, guard: Guard | None, timeout: float | None
@@ -52,6 +52,8 @@ class Opener:
                 certificate is the `ssl.SSLCertVerificationError` that caused it.
 
             httpx.NetworkError: `close` was called.
+
+            ValueError: The context of TLS connections cannot be made.
 
             OSError: This machine lacks what it takes, see `is_lack`.
         """
@@ -85,6 +87,9 @@ class Opener:
             self._sessions.put(origin, session)
 
     async def _open(self, origin: Origin, guard: Guard | None) -> Connection:
+        if origin.tls:
+            # Not later, where what fails is taken for the network's fault.
+            _ = self.encryption.context
         addresses = await self._addresses(origin)
         if guard is not None:
             for address in addresses:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 from collections.abc import ValuesView
 from types import FunctionType, GetSetDescriptorType
 
@@ -25,10 +26,14 @@ class Originals:
     one of httpx's transport, others one of its client; they come and go, and may
     have been there before us. To look at each method takes a while, so that is
     only done when any of them is not what it was before.
+
+    httpcore's pool is one of those classes as soon as httpcore is loaded, which httpx
+    does for a transport of its own only; nobody can have changed it before.
     """
 
     _classes: tuple[type, ...]
     _views: tuple[ValuesView[object], ...] = attrs.field(init=False)
+    _has_pool: bool = attrs.field(default=False, init=False)
     _known: list[list[object]] = attrs.field(factory=list[list[object]], init=False)
     _untouched: bool = attrs.field(default=False, init=False)
 
@@ -37,6 +42,8 @@ class Originals:
 
     def untouched(self) -> bool:
         """Tell whether every method is the one that httpx or httpcore has written."""
+        if not self._has_pool and "httpcore" in sys.modules:
+            self._add_pool()
         # Lists are compared in less time than the dictionaries themselves.
         if [*map(list, self._views)] != self._known:
             self._known = [*map(list, self._views)]
@@ -44,6 +51,13 @@ class Originals:
                 _is_theirs(value) for view in self._known for value in view
             )
         return self._untouched
+
+    def _add_pool(self) -> None:
+        # It may be just about to be loaded, by another thread.
+        pool = getattr(sys.modules["httpcore"], "AsyncConnectionPool", None)
+        if isinstance(pool, type):
+            self._views += (vars(pool).values(),)
+            self._has_pool = True
 
 
 def _is_theirs(value: object) -> bool:

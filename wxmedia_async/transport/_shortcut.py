@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-import httpcore
 import httpx
 
 from ._body import Body
@@ -58,14 +57,9 @@ class Shortcut:
         names = {name.lower() for name, _ in named}
         kept = [pair for pair in http.headers.raw if pair[0].lower() not in names]
         self._headers = kept + named
-        self._originals = Originals(
-            (
-                # Not object.
-                *httpx.AsyncClient.__mro__[:-1],
-                httpx.AsyncHTTPTransport,
-                httpcore.AsyncConnectionPool,
-            )
-        )
+        # Not object.
+        classes = *httpx.AsyncClient.__mro__[:-1], httpx.AsyncHTTPTransport
+        self._originals = Originals(classes)
         self.is_seen = False
         self._last_url: httpx.URL | None = None
         self._last_raw: list[tuple[bytes, bytes]] = []

@@ -7,11 +7,12 @@ import ssl
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import attrs
 
 from ._alpn import HTTP1, offering_http1
-from ._certificates import context_for
+from ._certificates import Maker, maker_for
 from ._origin import Origin
 from ._turns import Turns
 from ._waiting import Waiter
@@ -34,14 +35,14 @@ class Sessions:
     those do that ask the operating system, would find none.
     """
 
-    _context: ssl.SSLContext
+    _encryption: Encryption
     _kept: OrderedDict[_Key, ssl.SSLSession] = attrs.field(
         factory=OrderedDict[_Key, ssl.SSLSession], init=False, repr=False
     )
 
     def get(self, origin: Origin) -> ssl.SSLSession | None:
         """Return what to resume, if anything."""
-        if not _is_plain(self._context):
+        if not _is_plain(self._encryption.context):
             return None
         key = self._key(origin)
         if key in self._kept:
@@ -60,7 +61,8 @@ class Sessions:
 
     def _key(self, origin: Origin) -> _Key:
         # The rules of the context may be changed after it was given to us.
-        return origin, self._context.verify_mode, self._context.check_hostname
+        context = self._encryption.context
+        return origin, context.verify_mode, context.check_hostname
 
 
 def _is_plain(context: ssl.SSLContext) -> bool:
@@ -68,19 +70,40 @@ def _is_plain(context: ssl.SSLContext) -> bool:
     return type(context).__module__ == "ssl" and not vars(context)
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Encryption:
     """
     How connections are encrypted.
 
-    Attributes:
-        context: Decides everything but the protocol, which is HTTP/1.1.
+    The context is made for the first of them: that takes longer than all else that
+    a client is made of, and many speak with a plain service only.
 
-        offering: Has a context offer that protocol, for the time of a block.
+    Attributes:
+        offering: Has a context offer HTTP/1.1, for the time of a block.
     """
 
-    context: ssl.SSLContext
+    _make: Maker
     offering: Callable[[ssl.SSLContext], AbstractContextManager[None]]
+    _context: ssl.SSLContext | None = attrs.field(default=None, init=False)
+    _complaint: str | None = attrs.field(default=None, init=False)
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """
+        Decides everything but the protocol, which is HTTP/1.1.
+
+        Raises:
+            ValueError: It cannot be made; that is not tried a second time.
+        """
+        if self._complaint is not None:
+            raise ValueError(self._complaint)
+        if self._context is None:
+            try:
+                self._context = self._make()
+            except ValueError as error:
+                self._complaint = str(error)
+                raise
+        return self._context
 
 
 def encryption_for(verify: ssl.SSLContext | bool) -> Encryption:
@@ -88,12 +111,22 @@ def encryption_for(verify: ssl.SSLContext | bool) -> Encryption:
     Return the encryption that *verify* asks for, as httpx understands it.
 
     A context of the user's is left as it is: it may serve others as well.
+
+    Raises:
+        TypeError: It is neither a context nor a bool.
+
+        ValueError: The environment leads to no certificates.
     """
-    context = context_for(verify)
-    if context is verify:
-        return Encryption(context, offering_http1)
+    make = maker_for(verify)
+    if isinstance(verify, ssl.SSLContext):
+        return Encryption(make, offering_http1)
+    return Encryption(partial(_offering_always, make), lambda _: nullcontext())
+
+
+def _offering_always(make: Maker) -> ssl.SSLContext:
+    context = make()
     context.set_alpn_protocols(HTTP1)
-    return Encryption(context, lambda _: nullcontext())
+    return context
 
 
 def encrypted(
