@@ -13,6 +13,7 @@ nox.options.sessions = ["lint", "typing", "tests"]
 PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
 NEWEST = PYTHONS[-1]
 QUESTIONS = [
+    "start",
     "rate",
     "concurrency",
     "closing",
@@ -22,6 +23,7 @@ QUESTIONS = [
     "memory",
     "lazy_items",
     "loop",
+    "transport",
     "adaptive",
     "shards",
     "shards_killed",

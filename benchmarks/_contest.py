@@ -15,6 +15,7 @@ from pathlib import Path
 
 import attrs
 from _job import Job
+from _versions import versions
 
 TURN = Path(__file__).with_name("_turn.py")
 MOST = 120  # seconds for one turn
@@ -49,6 +50,13 @@ class Score:
         return statistics.median(
             turn["cpu"] / (turn["count"] * self.entry.job.size) * 1e9
             for turn in self.turns
+        )
+
+    @property
+    def cpu_each(self) -> float:
+        """Microseconds of the client's processor for each file."""
+        return statistics.median(
+            turn["cpu"] / turn["count"] * 1e6 for turn in self.turns
         )
 
     @property
@@ -164,6 +172,7 @@ def record(output: str | None, entry: Entry, done: Facts) -> None:
         return
     job, name = entry.job, entry.contestant
     case = {key: getattr(job, key) for key in ("direction", "size", "at_a_time")}
-    line = {"contestant": name, "service": job.service, **case, **done}
+    said = {"contestant": name, "service": job.service, "versions": versions()}
+    line = {**said, **case, **done}
     with Path(output).open("a") as file:
         print(json.dumps(line), file=file)

@@ -29,8 +29,13 @@ LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 CONTINUE = re.compile(rb"\r\nexpect: *100-continue", re.IGNORECASE)
 SIZE = re.compile(rb"media_id=(\d+)")
 UPLOADED = b'{"type":"image","media_id":"m","created_at":1700000000}'
+# As many headers as WeChat sends, and nginx in its place: reading them takes time.
+DATE = time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime()).encode()
+COMMON = b"Server: ours\r\n" + DATE + b"RetKey: 11\r\nLogicRet: 0\r\n"
+JSON = b"Content-Type: text/plain\r\n" + COMMON
 IMAGE = (
-    b'Content-Type: image/jpeg\r\nContent-Disposition: attachment; filename="m.jpg"\r\n'
+    b'Content-Type: image/jpeg\r\nContent-disposition: attachment; filename="m.jpg"\r\n'
+    b"Cache-Control: no-cache, must-revalidate\r\n" + COMMON
 )
 CHUNK = 64 * 1024
 TURN = 16 * CHUNK  # bytes for one connection before the next has its turn
@@ -233,7 +238,8 @@ class Server:
 
     def _uploaded(self, connection: Connection) -> None:
         self._counts.uploads += 1
-        self._reply(connection, head(len(UPLOADED), self._connection) + UPLOADED)
+        said = head(len(UPLOADED), self._connection, JSON)
+        self._reply(connection, said + UPLOADED)
 
     def _reply(self, connection: Connection, reply: bytes) -> None:
         connection.out, connection.sent = memoryview(reply), 0

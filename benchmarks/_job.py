@@ -32,9 +32,11 @@ class Job:
 
         url: Where the service is.
 
-        service: What is special about it, in words.
+        service: What is special about it, and which server it is, in words.
 
         counts: Where the server tells what it has done.
+
+        process: The server's, where that does not tell; None: it does.
 
         ca: The file of the authority to trust; None: the service is without TLS.
 
@@ -61,6 +63,7 @@ class Job:
     folder: str
     sources: str
     seconds: float | None = None
+    process: int | None = None
     batches: int = 1
     rehearsed: int | None = None
     watched: bool = False

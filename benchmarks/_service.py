@@ -6,15 +6,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import attrs
 import trustme
 from _job import SMALL, Direction, Job
+from _nginx import Nginx, serving
 
 SERVER = Path(__file__).with_name("_fast_server.py")
 IN_MEMORY = Path("/dev/shm")
+FILES = 300_000  # bytes of the largest that a server of files is asked for
 
 
 @attrs.frozen
@@ -32,6 +34,8 @@ class Service:
         ca: The file of the authority that it is known by; None: without TLS.
 
         folder: Of all files that the clients read and write.
+
+        nginx: What serves small files, where it is installed.
     """
 
     url: str
@@ -39,6 +43,7 @@ class Service:
     counts: str
     ca: str | None
     folder: Path
+    nginx: Nginx | None = None
 
     def job(
         self,
@@ -54,14 +59,18 @@ class Service:
     ) -> Job:
         write_source(self.folder, SMALL)
         write_source(self.folder, size)
+        # Large ones are a matter of the kernel's, which ours spares with less work.
+        is_small = direction == "down" and size <= FILES
+        nginx = self.nginx if is_small else None
         return Job(
             direction=direction,
             size=size,
             count=count,
             at_a_time=at_a_time,
-            url=self.url,
-            service=self.kind,
+            url=self.url if nginx is None else self.at(nginx.port),
+            service=f"{self.kind}, {nginx.version if nginx else 'our server'}",
             counts=self.counts,
+            process=nginx.process if nginx else None,
             ca=self.ca,
             folder=str(self.folder),
             sources=str(self.folder),
@@ -71,6 +80,9 @@ class Service:
             watched=watched,
         )
 
+    def at(self, port: int) -> str:
+        return f"{self.url.rpartition(':')[0]}:{port}"
+
 
 def write_source(folder: Path, size: int) -> None:
     source = folder / f"{size}.jpg"
@@ -79,14 +91,30 @@ def write_source(folder: Path, size: int) -> None:
 
 
 @contextmanager
-def service(*, tls: str | None = None, close: bool = False) -> Iterator[Service]:
-    """Run a server, with a version of TLS such as ``TLSv1_3`` or without it."""
+def service(
+    *, tls: str | None = None, close: bool = False, counted: bool = False
+) -> Iterator[Service]:
+    """
+    Run servers, with a version of TLS such as ``TLSv1_3`` or without it.
+
+    Args:
+        close: Whether they close the connection after each reply.
+
+        counted: Whether the server has to tell what it did, as only ours does.
+    """
     with tempfile.TemporaryDirectory(dir=memory_disk()) as folder:
         options = ["--close"] if close else []
-        if tls is not None:
-            options += ["--certificate", certificate(Path(folder)), "--tls", tls]
-        with running(options) as (port, counts):
+        issued = certificate(Path(folder)) if tls else None
+        if tls is not None and issued is not None:
+            options += ["--certificate", issued, "--tls", tls]
+        files = (
+            nullcontext()
+            if counted
+            else serving(Path(folder), tls=tls, certificate=issued, close=close)
+        )
+        with running(options) as (port, counts), files as nginx:
             yield Service(
+                nginx=nginx,
                 url=f"{'https' if tls else 'http'}://127.0.0.1:{port}",
                 kind=f"{tls or 'plain'}{', closes' if close else ''}",
                 counts=f"http://127.0.0.1:{counts}/-/counts",

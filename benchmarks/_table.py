@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import attrs
 from _clients import BASELINE, OURS
 from _contest import Failure, Result, Score
+from _versions import spoken
 from rich.console import Console
 from rich.table import Table
 
@@ -43,6 +44,7 @@ RATIO = Column(
 )
 OURS_TO_IT = Column("ours / it", lambda one, all_: ratio(rate(all_, OURS), one.rate))
 CPU = Column("CPU s/GB", lambda score, _: f"{score.cpu:.2f}")
+CPU_EACH = Column("CPU µs/file", lambda score, _: f"{score.cpu_each:,.0f}")
 BUSY = Column("server busy", lambda score, _: f"{score.busy:.0%}")
 RESUMED = Column("resumed", lambda score, _: known("{:.0%}", score.resumed))
 LATE_P50 = Column("late p50, ms", lambda score, _: known("{:.1f}", score.late(50)))
@@ -54,6 +56,7 @@ def show(title: str, results: Mapping[str, Result], *columns: Column) -> None:
     """Print a table, and below it why some are missing."""
     console = Console(width=max(WIDTH, Console().width))
     table = Table(title=title, title_justify="left", title_style="bold")
+    table.caption, table.caption_justify = spoken(), "left"
     table.add_column("", no_wrap=True)
     for column in columns:
         table.add_column(column.title, justify="right")

@@ -1,8 +1,9 @@
 """
 One turn of one contestant, in a process of its own.
 
-Warms up, does the job by the clock, looks whether every file arrived whole, and
-prints one line of JSON: what it took.
+Does the job by the clock, from making the client to closing it, looks whether every
+file arrived whole, and prints one line of JSON: what it took. Before, another client
+finds out how much work fits into the time; so nobody's code is new to the process.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -28,6 +29,7 @@ from _clients import CONTESTANTS
 from _job import SMALL, Job
 
 Transfer = Callable[[Job], Awaitable[None]]
+Opened = Callable[[Job], AbstractAsyncContextManager[Transfer]]
 Facts = dict[str, float]
 
 TICK = 0.001  # seconds
@@ -38,7 +40,8 @@ async def take_turn(module: str, job: Job) -> None:
     async with client.opened(job) as transfer:
         few = job.rehearsed or 2 * job.at_a_time
         await rehearse(transfer, attrs.evolve(job, size=SMALL, count=few))
-        print(json.dumps(await measure(transfer, await scaled(transfer, job))))
+        job = await scaled(transfer, job)
+    print(json.dumps(await measure(client.opened, job)))
 
 
 async def rehearse(transfer: Transfer, job: Job) -> float:
@@ -66,15 +69,18 @@ async def scaled(transfer: Transfer, job: Job) -> Job:
     return attrs.evolve(job, count=min(job.count, max(job.at_a_time, fitting)))
 
 
-async def measure(transfer: Transfer, job: Job) -> dict[str, float | None]:
+async def measure(opened: Opened, job: Job) -> dict[str, float | None]:
     batches = [in_own_folder(job) for _ in range(job.batches)]
-    forget_peak()
-    peak_before, others = peak(), used(resource.RUSAGE_CHILDREN)
+    others = used(resource.RUSAGE_CHILDREN)
     cpu_before, server_before = cpu(), counts(job)
     async with watching(job) as delays:
         started = time.perf_counter()
-        for batch in batches:
-            await transfer(batch)
+        async with opened(job) as transfer:
+            making = time.perf_counter() - started
+            forget_peak()
+            peak_before = peak()
+            for batch in batches:
+                await transfer(batch)
         seconds = time.perf_counter() - started
     cpu_after, server_after = cpu(), counts(job)
     server = {name: server_after[name] - server_before[name] for name in server_after}
@@ -84,6 +90,7 @@ async def measure(transfer: Transfer, job: Job) -> dict[str, float | None]:
     return {
         "count": job.count * job.batches,
         "seconds": seconds,
+        "making": making,  # of these, for the client
         "cpu": cpu_after - cpu_before,
         "growth": peak() - peak_before if alone else None,
         **percentiles(delays),
@@ -145,7 +152,13 @@ def counts(job: Job) -> Facts:
     """What the server has done so far."""
     with urllib.request.urlopen(job.counts, timeout=10) as reply:
         facts: Facts = json.load(reply)
-    return facts
+    return facts if job.process is None else {**facts, "cpu": cpu_of(job.process)}
+
+
+def cpu_of(process: int) -> float:
+    """Seconds that another process has used (Linux)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def check(batches: list[Job], server: Facts) -> None:

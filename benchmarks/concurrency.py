@@ -48,7 +48,9 @@ def ask(
         )
         names = _options.names(args, CONTESTANTS)
         results = contest(entries(names, job), args.rounds, args.output)
-        title = f"{_options.spoken(size)} {direction}, {at_a_time} at a time"
+        title = (
+            f"{_options.spoken(size)} {direction}, {at_a_time} at a time, {job.service}"
+        )
         show(title, results, RATE, RATIO, OURS_TO_IT, BUSY)
         found[at_a_time] = results
     return found
@@ -66,7 +68,7 @@ def lines(found: Found) -> dict[str, Sequence[tuple[int, float]]]:
 
 
 def main() -> None:
-    parser = _options.parser(__doc__, seconds=0.4, rounds=3)
+    parser = _options.parser(__doc__, seconds=1.0, rounds=3)
     parser.add_argument("--sizes", nargs="+", type=_options.size, default=SIZES)
     parser.add_argument("--at-a-time", nargs="+", type=int, default=AT_A_TIME)
     parser.add_argument("--plot", metavar="FILE", help="draw it, as SVG")

@@ -36,7 +36,7 @@ def ask(args: argparse.Namespace, running: Service) -> None:
     for direction, size in WORK:
         job = running.job(direction, size, count=DISK // size, seconds=args.seconds)
         results = contest(entries(names, job), args.rounds, args.output)
-        title = f"{_options.spoken(size)} {direction}, {running.kind}"
+        title = f"{_options.spoken(size)} {direction}, {job.service}"
         show(title, results, CPU, RATIO, OURS_TO_IT, MEGABYTES)
 
 

@@ -42,7 +42,7 @@ def all_clients(args: argparse.Namespace, running: Service) -> None:
         )
         results = contest(entries(names, job), args.rounds, args.output)
         size = _options.spoken(args.size)
-        title = f"{IN_FLIGHT} times {size} {direction}, {running.kind}"
+        title = f"{IN_FLIGHT} times {size} {direction}, {job.service}"
         show(title, results, GROWTH, PER_TRANSFER, MEGABYTES)
 
 

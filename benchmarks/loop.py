@@ -54,9 +54,7 @@ def ask(
     )
     names = _options.names(args, CONTESTANTS)
     results = contest(entries(names, job), args.rounds, args.output)
-    title = (
-        f"{_options.spoken(size)} {direction}, {at_a_time} at a time, {running.kind}"
-    )
+    title = f"{_options.spoken(size)} {direction}, {at_a_time} at a time, {job.service}"
     show(title, results, RATE, RATIO, LATE_P50, LATE_P99)
 
 

@@ -16,9 +16,10 @@ from _clients import CONTESTANTS
 from _contest import contest, entries
 from _job import Direction
 from _service import Service, service
-from _table import BUSY, CPU, MEGABYTES, OURS_TO_IT, RATE, RATIO, show
+from _table import BUSY, CPU, CPU_EACH, MEGABYTES, OURS_TO_IT, RATE, RATIO, show
 
 SIZES = [10_000, 300_000, 2_000_000, 20_000_000]
+COLUMNS = [RATE, MEGABYTES, RATIO, OURS_TO_IT, CPU, CPU_EACH, BUSY]
 DISK = 2_000_000_000  # bytes of files that one turn may write
 
 
@@ -28,12 +29,12 @@ def ask(
     job = running.job(direction, size, count=DISK // size, seconds=args.seconds)
     names = _options.names(args, CONTESTANTS)
     results = contest(entries(names, job), args.rounds, args.output)
-    title = f"{_options.spoken(size)} {direction}, {running.kind}"
-    show(title, results, RATE, MEGABYTES, RATIO, OURS_TO_IT, CPU, BUSY)
+    title = f"{_options.spoken(size)} {direction}, {job.service}"
+    show(title, results, *COLUMNS)
 
 
 def main() -> None:
-    parser = _options.parser(__doc__, seconds=0.2, rounds=3)
+    parser = _options.parser(__doc__, seconds=1.0, rounds=3)
     parser.add_argument("--sizes", nargs="+", type=_options.size, default=SIZES)
     parser.add_argument("--directions", nargs="+", default=["down", "up"])
     parser.add_argument("--tls", nargs="+", default=_options.TLS)

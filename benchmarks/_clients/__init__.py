@@ -13,6 +13,8 @@ import attrs
 
 OURS = "ours"
 BASELINE = "aiohttp, plain"
+WELL = "httpx, well written"
+TRANSPORT = "httpx, our transport"
 
 
 @attrs.frozen
@@ -30,7 +32,8 @@ CONTESTANTS = {
     "ours, in threads": Contestant("ours_in_threads"),
     "ours, httpx's stack": Contestant("ours_over_httpx"),
     "httpx, naive": Contestant("httpx_naive"),
-    "httpx, well written": Contestant("httpx_well"),
+    WELL: Contestant("httpx_well"),
+    TRANSPORT: Contestant("httpx_our_transport"),
     "httpx over aiohttp": Contestant("httpx_aiohttp"),
     "pyreqwest": Contestant("pyreqwest_own"),
     BASELINE: Contestant("aiohttp_plain"),
