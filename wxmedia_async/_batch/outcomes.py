@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from typing import Generic, NoReturn, TypeVar
 
 import anyio
@@ -216,11 +217,9 @@ class Outcomes(AsyncIterator[Outcome[object, Result]], Generic[Result]):
         )
 
     async def _done(self, job: Job[Result], reporter: Reporter) -> Done[Result]:
-        async def run(publishing: Publishing) -> Result:
-            return await self._run(job, reporter, publishing)
-
         if self._once is None:
-            return Done(await run(unnoted))
+            return Done(await self._run(job, reporter, unnoted))
+        run = partial(self._run, job, reporter)
         return await self._once.do(job.known_by(), run)
 
     async def _run(
