@@ -1,3 +1,5 @@
+"""How far a transfer is, told to a callback that may fail."""
+
 from __future__ import annotations
 
 import logging
