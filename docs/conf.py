@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "awaited",
+    "house",
 ]
 exclude_patterns = ["_build", "locale", "examples"]
 templates_path = ["_templates"]

@@ -75,6 +75,7 @@ class Page:
 
 def _leading_to(simulator: Any) -> type:
     import httpx
+
     from wxmedia_async._client import MediaClient
 
     class Simulated(MediaClient):
