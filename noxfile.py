@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.5.1"
@@ -71,6 +73,26 @@ def benchmark(session: nox.Session, question: str) -> None:
     """One question about speed or memory: nox -s "benchmark(rate)" -- --quick."""
     session.install("-e", ".[benchmark]")
     session.run("python", f"benchmarks/{question}.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site in English and Chinese, its programs, its links, its translation."""
+    session.install("-e", ".[docs]")
+    built = Path("docs/_build")
+    for builder, folder, *options in (
+        ("html", "html"),
+        ("html", "html/zh_CN", "-D", "language=zh_CN"),
+        ("doctest", "doctest"),
+        ("gettext", "gettext"),
+    ):
+        # Each its own doctrees: a translation changes them.
+        trees = built / "doctrees" / folder
+        session.run(
+            *("sphinx-build", "-q", "-W", "--keep-going", "-b", builder),
+            *("-d", str(trees), *options, "docs", str(built / folder)),
+        )
+    session.run("python", "docs/check.py")
 
 
 @nox.session

@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "awaited",
+    "helped",
     "house",
 ]
 exclude_patterns = ["_build", "locale", "examples"]

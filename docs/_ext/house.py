@@ -22,7 +22,9 @@ class House(SphinxDirective):
 
 
 def rows() -> Iterator[str]:
-    parts = sorted(filter(listing.is_part, listing.PACKAGE.iterdir()), key=listing.place)
+    parts = sorted(
+        filter(listing.is_part, listing.PACKAGE.iterdir()), key=listing.place
+    )
     yield from ("| | |", "|---|---|")
     for part in parts:
         slash = "/" if part.is_dir() else ""
