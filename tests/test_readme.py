@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import wxmedia_async
-from wxmedia_async import MediaError
-from wxmedia_async.simulator import Simulator
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
+README = PAGES[0].read_text("utf-8")
+URLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]
+PLACE = f"{URLS['Source']}/blob/main/"
+RAW = PLACE.replace("github.com", "raw.githubusercontent.com").replace("blob/", "")
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 
@@ -46,40 +49,63 @@ def test_programs_are_python(program: str) -> None:
     assert imported <= set(wxmedia_async.__all__)
 
 
-def test_tree_of_errors() -> None:
-    """The tree names every error there is, under its own base."""
-    drawn = dict(branches(README))
+def test_images_are_addresses() -> None:
+    """An index page shows the images too, and each of them is in the repository."""
+    images = images_of(README)
 
-    assert drawn == {
-        cls.__name__: cls.__base__.__name__
-        for cls in vars(wxmedia_async).values()
-        if inspect.isclass(cls) and issubclass(cls, MediaError) and cls.__base__
-    }
+    assert images
+    for image in images:
+        assert image.startswith(RAW)
+        assert (ROOT / image.removeprefix(RAW)).is_file()
 
 
-async def test_example_of_a_test(tmp_path: Path) -> None:
-    """The test that is shown passes."""
-    [program] = [program for program in PROGRAMS if "wxmedia_simulator" in program]
-    (tmp_path / "shown.py").write_text(program)
-    shown = runpy.run_path(str(tmp_path / "shown.py"))["test_greeting"]
-    simulator = Simulator()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_architecture_is_the_listing(page: Path) -> None:
+    """The listing names each module there is; python docs/listing.py writes it."""
+    listing = runpy.run_path(str(ROOT / "docs/listing.py"))["listing"]()
 
-    await shown(simulator)
+    assert f"```text\n{listing}```" in page.read_text("utf-8")
 
-    assert [request.path for request in simulator.requests][-1] == "/cgi-bin/media/get"
-    simulator.close()
+
+def test_first_lines_link_to_each_other() -> None:
+    """Whoever reads one language finds the other in the first line."""
+    english, chinese = (page.read_text("utf-8").splitlines()[0] for page in PAGES)
+
+    assert f"({PLACE}README.zh-CN.md)" in english
+    assert f"({PLACE}README.md)" in chinese
+
+
+def test_chinese_has_all_of_it() -> None:
+    """Each heading has its counterpart, and programs, commands and images are the same."""
+    original, translation = (page.read_text("utf-8") for page in PAGES)
+
+    assert levels(translation) == levels(original)
+    assert blocks(translation) == blocks(original)
+    assert images_of(translation) == images_of(original)
+    assert all(re.search(r"[\u4e00-\u9fff]", title) for title in titles(translation))
+
+
+def levels(text: str) -> list[int]:
+    return [len(marks) for marks, _ in headings(text)]
+
+
+def titles(text: str) -> list[str]:
+    """Return the headings but the first, which is the name."""
+    return [title for _, title in headings(text)][1:]
+
+
+def headings(text: str) -> list[tuple[str, str]]:
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    return re.findall(r"^(#+) (.+)$", prose, re.MULTILINE)
+
+
+def blocks(text: str) -> list[str]:
+    return re.findall(r"```.*?```", text, re.DOTALL)
+
+
+def images_of(text: str) -> list[str]:
+    return re.findall(r"!\[[^]]+\]\((\S+)\)", text)
 
 
 def install(extra: str) -> str:
     return f'.venv/bin/pip install -e ".[{extra}]"'
-
-
-def branches(text: str) -> list[tuple[str, str]]:
-    """Each error of the tree, with the one that it hangs from."""
-    path = ["Exception", "MediaError"]
-    found = [("MediaError", "Exception")]
-    for indent, name in re.findall(r"^([│ ]*)[├└]── (\w+)", text, re.MULTILINE):
-        depth = len(indent) // 4 + 2
-        path[depth:] = [name]
-        found.append((name, path[depth - 1]))
-    return found

@@ -1,3 +1,5 @@
+"""The command line, as python -m wxmedia_async."""
+
 from __future__ import annotations
 
 import sys
