@@ -167,7 +167,10 @@ def test_users_own_attributes_are_pickled() -> None:
         (ServerBusy("<html>", status=502), "HTTP 502: <html>"),
         (Truncated(expected=9, received=3), "ended after 3 bytes, 9 were announced"),
         (Truncated(expected=None, received=3), "3 bytes, more were announced"),
-        (TooLarge(limit=10, size=11), "11 bytes or more, at most 10 are allowed"),
+        (
+            TooLarge(limit=10, size=11),
+            "the media has 11 bytes or more; at most 10 are allowed",
+        ),
         (UnexpectedReply("odd", status=200, excerpt="<p>"), "odd: <p>"),
         (UnexpectedReply("odd", status=200), "odd"),
         (ClientClosed("closed"), "closed"),

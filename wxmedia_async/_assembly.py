@@ -145,11 +145,11 @@ def assembled(
 ) -> Assembly:
     """Put a client together from what `MediaClient` was given, and refuse the rest."""
     if file_io not in ("inline", "thread"):
-        raise ValueError("file_io is either 'inline' or 'thread'")
+        raise ValueError("file_io must be 'inline' or 'thread'")
     if not isinstance(platform, Platform):
-        raise TypeError("platform is a Platform, such as WECOM")
+        raise TypeError("platform must be a Platform, such as WECOM")
     if on_event is not None and not callable(on_event):
-        raise TypeError("on_event is a function of one Event")
+        raise TypeError("on_event must be a function that takes one Event")
     urls = platform.hosts if base_url is None else (_checked(base_url),)
     accounts, complaints = Accounts(), Complaints()
     session = Session(
@@ -231,7 +231,7 @@ def deadline_of(deadline: float | None) -> float | None:
 
 def _positive(seconds: float, name: str) -> float:
     if not seconds > 0:  # which NaN is not either
-        raise ValueError(f"{name} is a positive number of seconds")
+        raise ValueError(f"{name} must be a positive number of seconds")
     return seconds
 
 
@@ -239,14 +239,18 @@ def _checked(base_url: str) -> str:
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
-        raise ValueError(f"base_url is no URL: {error}") from None
+        raise ValueError(f"base_url is not a URL: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("base_url begins with http:// or https:// and a host")
+        raise ValueError(
+            "base_url must begin with http:// or https://, and name a host"
+        )
     if url.userinfo:
         # It would have to join every kind of request, and be kept out of every text.
-        raise ValueError("base_url holds no user info; set client.http.auth instead")
+        raise ValueError(
+            "base_url must not hold a user name; set client.http.auth instead"
+        )
     if url.port is not None and not 0 < url.port < 65536:
-        raise ValueError("base_url has a port that is none")
+        raise ValueError("base_url has a port that cannot exist")
     if url.query or url.fragment:
-        raise ValueError("base_url ends with a host or a path")
+        raise ValueError("base_url must not have a query or a fragment")
     return base_url

@@ -61,14 +61,16 @@ def _checked(params: Mapping[str, str] | None) -> Mapping[str, str]:
     """Find out before a token is fetched what cannot be sent."""
     for name, value in (params or {}).items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError("names and values of params are str")
+            raise TypeError("names and values of params must be str")
         (name + value).encode()  # half a character is a ValueError
     return params or {}
 
 
 def _check_path(path: str) -> None:
     if not path.startswith("/"):
-        raise ValueError("a path begins with a slash")
+        raise ValueError("a path must begin with a slash")
     if set(path) & {"?", "#"} or not path.isprintable():
-        raise ValueError("a path is no more than that; what follows a ? is params")
+        raise ValueError(
+            "a path must be printable and without a query; give that as params="
+        )
     path.encode()  # half a character is a ValueError

@@ -245,7 +245,9 @@ class TooLarge(MediaError):
     """
 
     def __init__(self, *, limit: int, size: int) -> None:
-        super().__init__(f"{size} bytes or more, at most {limit} are allowed")
+        super().__init__(
+            f"the media has {size} bytes or more; at most {limit} are allowed"
+        )
         self.limit = limit
         self.size = size
 

@@ -60,7 +60,7 @@ class Batch(Generic[Result]):
 
     def __attrs_post_init__(self) -> None:
         if self.on_error not in ("collect", "raise"):
-            raise ValueError("on_error is either 'collect' or 'raise'")
+            raise ValueError("on_error must be 'collect' or 'raise'")
         if self.manifest is not None:
             os.fspath(self.manifest)  # open() would take a number for a descriptor
         if isinstance(self.items, (str, bytes, bytearray, memoryview)):

@@ -149,5 +149,7 @@ def _checked_key(key: object, otherwise: str | None) -> Key:
     if key is None:
         key = otherwise
     if isinstance(key, bool) or not isinstance(key, (str, int)):
-        raise ValueError("a manifest needs a str or int key of each item")  # noqa: TRY004
+        raise ValueError(  # noqa: TRY004
+            "with a manifest, this item needs a key= that is a str or an int"
+        )
     return key

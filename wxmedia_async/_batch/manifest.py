@@ -86,7 +86,9 @@ class FileManifest:
             pass
         self._see_beginning(file.rest())
         if self._is_other and not self._is_ours:
-            raise ValueError("the file given as manifest is something else")
+            raise ValueError(
+                "the file given as manifest= holds something else; name another one"
+            )
 
     def close(self) -> None:
         if self._file is not None:

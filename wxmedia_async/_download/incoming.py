@@ -170,11 +170,17 @@ async def _media(session: Session, reply: Reply, wanted: MediaRequest) -> replie
     found = await _classified(session, reply, wanted)
     if isinstance(found, replies.Media):
         return found
-    raise UnexpectedReply("media was expected here", status=reply.head.status)
+    raise UnexpectedReply(
+        "WeChat named a link where the media was expected",
+        status=reply.head.status,
+    )
 
 
 def _whole(media: replies.Media, reply: Reply, wanted: MediaRequest) -> WholeMedia:
     if reply.head.status != _OK:
-        raise UnexpectedReply("a part, all was asked for", status=reply.head.status)
+        raise UnexpectedReply(
+            "WeChat sent a part of the media, though all of it was asked for",
+            status=reply.head.status,
+        )
     reply.check_size(wanted.max_bytes)
     return WholeMedia(media.content_type, media.filename, wanted.max_bytes, reply)

@@ -11,17 +11,17 @@ from .._wire.ranges import ByteRange
 
 def _check_media_id(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str):
-        raise TypeError(f"a media_id is a str, not {type(value).__name__}")
+        raise TypeError(f"media_id must be a str, not {type(value).__name__}")
     if not value:
-        raise ValueError("a media_id is not empty")
+        raise ValueError("media_id must not be empty")
     value.encode()  # a lone surrogate cannot be sent; the error is a ValueError
 
 
 def _check_cap(_: object, __: object, value: Any) -> None:
     if not isinstance(value, int):
-        raise TypeError(f"max_bytes is an int, not {type(value).__name__}")
+        raise TypeError(f"max_bytes must be an int, not {type(value).__name__}")
     if value < 0:
-        raise ValueError("max_bytes is not negative")
+        raise ValueError("max_bytes must not be negative")
 
 
 @attrs.frozen

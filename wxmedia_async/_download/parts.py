@@ -41,7 +41,10 @@ async def read_part(reply: Reply, part: ByteRange, *, wecom: bool) -> int:
         return size
     # Raises what is an error; all else is no part.
     reply.media_or_link(wecom=wecom)
-    raise UnexpectedReply("not the part asked for", status=reply.head.status)
+    raise UnexpectedReply(
+        "WeChat sent another part of the media than was asked for",
+        status=reply.head.status,
+    )
 
 
 def _check_whole(part: ByteRange, received: int) -> None:
@@ -155,4 +158,7 @@ class MediaInParts:
     async def _check(self, reply: Reply, piece: ByteRange) -> None:
         size = await read_part(reply, piece, wecom=self._session.platform.wecom)
         if size != self.size:
-            raise UnexpectedReply("another media by now", status=reply.head.status)
+            raise UnexpectedReply(
+                "the media changed while its parts were fetched",
+                status=reply.head.status,
+            )

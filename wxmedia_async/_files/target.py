@@ -36,7 +36,7 @@ def resolve_target(to: str | os.PathLike[str], *, overwrite: bool) -> Target:
             socket, which cannot be overwritten as a whole.
     """
     if not os.fspath(to) or "\0" in os.fspath(to):
-        raise ValueError("not the path of a file or a folder")
+        raise ValueError("the path must name a file or a folder")
     path = Path(to)
     if path.is_dir():
         return Target(folder=str(path), path=None)
@@ -139,7 +139,7 @@ def _check_can_be_replaced(path: Path, *, overwrite: bool) -> None:
         raise _os_error(errno.EEXIST, path)
     mode = os.lstat(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-        raise ValueError("only a plain file can be overwritten")
+        raise ValueError("overwrite=True replaces plain files only")
 
 
 def _os_error(code: int, path: str | Path) -> OSError:

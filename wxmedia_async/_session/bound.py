@@ -105,9 +105,9 @@ def width_for(concurrency: int | Adaptive) -> Width:
     if isinstance(concurrency, Adaptive):
         return Adapting(concurrency)
     if isinstance(concurrency, bool) or not isinstance(concurrency, int):
-        raise ValueError("max_concurrency is a whole number of 1 or more")  # noqa: TRY004
+        raise ValueError("max_concurrency must be a whole number, 1 or more")  # noqa: TRY004
     if concurrency < 1:
-        raise ValueError("max_concurrency is a whole number of 1 or more")
+        raise ValueError("max_concurrency must be a whole number, 1 or more")
     return Fixed(concurrency)
 
 

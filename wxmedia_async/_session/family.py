@@ -109,7 +109,7 @@ def family_of(client: object) -> Family:
         kind = type("SecretURL", (Redacted, successor.URL), {})
         return Family(successor, cast("type[SecretURL]", kind), httpx_errors())
     raise TypeError(
-        "http is an httpx.AsyncClient or an httpx2.AsyncClient,"
+        "http must be an httpx.AsyncClient or an httpx2.AsyncClient,"
         f" not {type(client).__name__}"
     )
 

@@ -34,7 +34,7 @@ async def follow(session: Session, transfer: Transfer, url: str) -> Reply:
             return reply
         await reply.aclose()
         url = _joined(url, reply.head.location)
-    raise UnexpectedReply(f"a link with more than {_MAX_REDIRECTS} redirects")
+    raise UnexpectedReply(f"WeChat's link redirects more than {_MAX_REDIRECTS} times")
 
 
 def parse_link(url: str) -> httpx.URL:
@@ -49,11 +49,13 @@ def parse_link(url: str) -> httpx.URL:
         link = httpx.URL(url)
         if link.host and (link.port is None or 0 < link.port < 65536):
             return link
-    raise UnsafeURL("WeChat named a link that is no URL")
+    raise UnsafeURL("WeChat named a link that is not a URL")
 
 
 def _joined(url: str, location: str) -> str:
     try:
         return str(httpx.URL(url).join(location))
     except (httpx.InvalidURL, UnicodeError):
-        raise UnsafeURL("a link redirects to what is no URL") from None
+        raise UnsafeURL(
+            "WeChat's link redirects to something that is not a URL"
+        ) from None

@@ -42,5 +42,5 @@ def limiter_for(rate: Rate | RateLimiter | None) -> RateLimiter | None:
     if isinstance(rate, Rate):
         return LocalRateLimiter(rate)
     if rate is not None and not callable(getattr(rate, "acquire", None)):
-        raise TypeError("rate is a Rate, or has a method acquire()")
+        raise TypeError("rate must be a Rate, or an object with a method acquire()")
     return rate

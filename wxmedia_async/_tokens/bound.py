@@ -171,4 +171,7 @@ def bind(
             return token
         if callable(token):
             return FunctionToken(token)
-    raise TypeError(f"not a token, nor where to get one: {type(token).__name__}")
+    raise TypeError(
+        "token must be a str, an AppToken, a CorpToken, an async function, another"
+        f" token provider, or None; not {type(token).__name__}"
+    )

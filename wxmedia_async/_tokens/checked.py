@@ -104,5 +104,7 @@ def _parameter_of(provider: TokenProvider) -> str:
     if not isinstance(provider, QueryTokenProvider):
         return _PARAMETER
     if not is_token(provider.parameter):
-        raise TypeError("the parameter of a token provider is a str, and not empty")
+        raise TypeError(
+            "the parameter of a token provider must be a str that is not empty"
+        )
     return provider.parameter

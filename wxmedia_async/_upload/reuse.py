@@ -181,7 +181,9 @@ def account_of(token: TokenLike, account: str | None) -> str:
         return token.appid
     if isinstance(token, CorpToken):
         return token.corpid
-    raise ValueError("an upload cache needs account= where the token names none")
+    raise ValueError(
+        "upload_cache= needs account= as well, since this token does not name one"
+    )
 
 
 async def _hashed(source: OpenSource) -> str:

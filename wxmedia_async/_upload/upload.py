@@ -181,7 +181,11 @@ def _limit(platform: Platform, type: str) -> Limit:
     if limit is None:
         # https://developer.work.weixin.qq.com/document/path/90313
         code = 40005 if platform.wecom else 40004
-        raise MediaRejected(f"{platform.name} has no media type {type!r}", code=code)
+        raise MediaRejected(
+            f"{platform.name} takes no media of type {type!r}, but"
+            f" {', '.join(platform.limits)}",
+            code=code,
+        )
     return limit
 
 
@@ -191,7 +195,9 @@ def _check_size(size: int, limit: Limit, *, wecom: bool) -> None:
     if size >= limit.min_bytes:
         return
     code = 40006 if wecom and size else 44001
-    raise MediaRejected(f"{size} bytes, at least {limit.min_bytes} needed", code=code)
+    raise MediaRejected(
+        f"the source has {size} bytes; at least {limit.min_bytes} are needed", code=code
+    )
 
 
 def _name(opened: OpenSource, label: UploadAs, limit: Limit) -> str:

@@ -60,16 +60,19 @@ def check_link(scheme: str, host: str, userinfo: bytes) -> None:
             private name, or an address that is not public.
     """
     if scheme.lower() not in ("http", "https"):
-        raise UnsafeURL(f"a video_url with the scheme {scheme!r}", host=host or None)
+        raise UnsafeURL(
+            f"WeChat named a link that is not http or https, but {scheme!r}",
+            host=host or None,
+        )
     if userinfo:
-        raise UnsafeURL("a video_url with user info", host=host or None)
+        raise UnsafeURL("WeChat named a link with a user name in it", host=host or None)
     name = _canonical(host)
     if not name:
-        raise UnsafeURL("a video_url without a host", host=host or None)
+        raise UnsafeURL("WeChat named a link without a host", host=host or None)
     if ":" in name or _NUMERIC.fullmatch(name):
         check_address(name, host)
     elif _is_private(name):
-        raise UnsafeURL(f"a video_url with the private host {host!r}", host=host)
+        raise UnsafeURL(f"WeChat named a link to the private host {host!r}", host=host)
 
 
 def check_address(address: str, host: str) -> None:

@@ -142,7 +142,9 @@ def parse_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> ReplyHead
     length = _length(status, values)
     chunked = b"transfer-encoding" in values and _is_chunked(status, values)
     if chunked and length is not None:
-        raise UnexpectedReply("Content-Length beside chunked framing", status=status)
+        raise UnexpectedReply(
+            "the reply has a Content-Length and chunked framing", status=status
+        )
     return ReplyHead(
         status=status,
         content_type=_first(values, b"content-type"),
@@ -274,10 +276,10 @@ def parse_object(
     check_encoding(head)
     reply = json_object(body, limit)
     if reply is None:
-        raise _unexpected("not a JSON object", head, body, secrets)
+        raise _unexpected("the reply is not a JSON object", head, body, secrets)
     code = whole_number(reply.get("errcode", 0))
     if code is None:
-        raise _unexpected("an errcode that is no number", head, body, secrets)
+        raise _unexpected("the reply's errcode is not a number", head, body, secrets)
     if code:
         raise api_error(
             code,
@@ -336,7 +338,7 @@ def access_token(reply: Mapping[str, object]) -> tuple[str, float]:
     if seconds is None:
         return token, float(_TOKEN_LIFETIME)
     if seconds <= 0:
-        raise UnexpectedReply("the reply's access_token is over", status=200)
+        raise UnexpectedReply("the reply's access_token has ended already", status=200)
     return token, float(seconds)
 
 
@@ -385,14 +387,18 @@ def _length(status: int, values: Values) -> int | None:
     if lengths is None:
         return None
     if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
-        raise UnexpectedReply("several Content-Lengths, or no number", status=status)
+        raise UnexpectedReply(
+            "the reply's Content-Length is not one number", status=status
+        )
     return int(lengths[0])
 
 
 def _is_chunked(status: int, values: Values) -> bool:
     coding = b", ".join(values[b"transfer-encoding"]).lower()
     if coding not in (b"", b"identity", b"chunked"):
-        raise UnexpectedReply("an unknown Transfer-Encoding", status=status)
+        raise UnexpectedReply(
+            "the reply has an unknown Transfer-Encoding", status=status
+        )
     return coding == b"chunked"
 
 
@@ -422,7 +428,9 @@ def _media_by_kind(head: ReplyHead, first: bytes, secrets: Collection[str]) -> M
     media_type = (head.content_type or "").partition(";")[0].strip().lower()
     if first and (kind_of(first) or _MEDIA_TYPE.fullmatch(media_type)):
         return media_of(head)
-    raise _unexpected("neither media nor a documented reply", head, first, secrets)
+    raise _unexpected(
+        "the reply is neither media nor a documented error", head, first, secrets
+    )
 
 
 def _media_unless_error(
@@ -431,7 +439,9 @@ def _media_unless_error(
     # An error may be broken, and its Content-Type that of an image: it must
     # not become the user's file.
     if b"errcode" in first:
-        raise _unexpected("a broken error", head, first, secrets)
+        raise _unexpected(
+            "the reply looks like an error, but is not valid JSON", head, first, secrets
+        )
     return _media_by_kind(head, first, secrets)
 
 
@@ -449,7 +459,9 @@ def _link(
     if code == 0 and url:
         return VideoLink(url)
     if "errcode" in reply or "video_url" in reply:
-        raise _unexpected("neither a link nor an error", head, first, secrets)
+        raise _unexpected(
+            "the reply has neither a link nor an error", head, first, secrets
+        )
     return None
 
 

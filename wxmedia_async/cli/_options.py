@@ -38,12 +38,16 @@ def _rate(_: object, tokens: Sequence[Token]) -> Rate:
 def _no_long_option(_: object, media_id: object) -> None:
     # WeChat makes ids that begin with one hyphen.
     if str(media_id).startswith("--"):
-        raise CycloptsError(f"{media_id} is no option; after -- it would be a media_id")
+        raise CycloptsError(
+            f"{media_id} is not an option. If it is a media_id, write -- before it."
+        )
 
 
 def _no_option(_: object, file: object) -> None:
     if str(file).startswith("-") and file != "-":
-        raise CycloptsError(f"{file} is no option; after -- it would be a file")
+        raise CycloptsError(
+            f"{file} is not an option. If it is a file, write -- before it."
+        )
 
 
 Calls: TypeAlias = Annotated[
