@@ -62,31 +62,35 @@ class MediaClient:
         platform: `MINI_PROGRAM`, `OFFICIAL_ACCOUNT` or `WECOM`, or one made of
             those by ``attrs.evolve``.
 
-        base_url: Instead of the platform's hosts: a simulator, a gateway.
+        base_url: The address to call instead of the platform's hosts: that of a
+            simulator or a gateway.
 
         http: A client of your own, an `httpx.AsyncClient` or an `httpx2.AsyncClient`,
             used as it is and never closed.
 
         max_concurrency: Transfers in flight, over all calls on this client.
 
-        retry: How patiently failures are tried again.
+        retry: How often a failed transfer is tried again, and after which waits.
 
-        timeout: Seconds for each connect, read and write.
+        timeout: The most seconds for each single connect, read and write.
 
-        deadline: Seconds for one transfer with all its tries; waiting for a
-            slot does not count. None: no deadline.
+        deadline: The most seconds that one transfer may take, with all its tries.
+            Waiting for a slot does not count. None: no deadline.
 
-        verify: How certificates are checked on connections that we make.
+        verify: How certificates are checked, where *http* is not given. False checks
+            nothing, and is unsafe.
 
-        rate: Calls per time, or a limiter shared with others.
+        rate: The most calls that may start within some time; or a limiter that
+            other processes share.
 
-        file_io: ``"thread"`` where disks are slow or on a network.
+        file_io: ``"thread"`` reads and writes files in threads, for disks that are
+            slow or on a network. ``"inline"`` is faster on others.
 
         upload_cache: Remembers uploads, so that the same bytes are not sent
             again while WeChat keeps them.
 
-        account: Whose media_ids these are, for the cache, where the token does
-            not name it.
+        account: A name for the account, such as its appid. An upload cache needs
+            it where the token does not tell: where that is a str or a function.
 
         on_event: Called with an `Event` as transfers start, are tried again, and
             end, in the task of the transfer. What it raises is logged and ignored.
@@ -207,11 +211,12 @@ class MediaClient:
 
             retry: How patiently failures are tried again.
 
-            token: Of another account, say, which then has a pause of its own when
-                WeChat wants fewer calls of it, and no rate but *rate*. Accounts
-                take turns at the slots.
+            token: For another account. That account then pauses by itself when
+                WeChat wants fewer calls of it, and has no rate unless *rate* is
+                given. Accounts take turns at the slots.
 
-            rate: Calls per time of this client alone, instead of the other's.
+            rate: The most calls per time of the new client alone. It takes the place
+                of this client's rate.
         """
         parts = self._parts.with_limits(timeout, deadline)
         if not isinstance(retry, Unchanged):
@@ -245,7 +250,7 @@ class MediaClient:
         Upload one media and return what WeChat calls it for three days.
 
         The body is streamed. A cancelled or failed upload leaves the source as
-        it was: a file object stands again where it stood.
+        it was: a file object is back where it stood before.
 
         Args:
             source: A path, bytes, a binary file (sent from where it stands),

@@ -3,7 +3,7 @@ Everything that this library raises on purpose:
 
 * MediaError
   + APIError               WeChat answered with an errcode
-    - TokenRejected        still refused after one renewal
+    - TokenRejected        three fetched tokens in a row were refused
     - CredentialsError     wrong id, secret or IP address
     - PermissionDenied     the account may not call this
     - MediaNotFound        wrong, expired, or another account's id
@@ -138,7 +138,12 @@ def _label(code: int | None, status: int | None) -> str:
 
 
 class TokenRejected(APIError):
-    """The token was refused, and a renewed one as well, or there was none."""
+    """
+    Three tokens in a row were refused, each of them freshly fetched.
+
+    Or one that nothing can renew, such as a plain str. Most often another program
+    fetches tokens for the same account, which ends those of this one.
+    """
 
 
 class CredentialsError(APIError):
@@ -154,7 +159,7 @@ class CredentialsError(APIError):
 
 
 class PermissionDenied(APIError):
-    """The account may not do this."""
+    """The account may not call this interface: see the rights in WeChat's console."""
 
 
 class MediaNotFound(APIError):
@@ -253,7 +258,7 @@ class TooLarge(MediaError):
 
 
 class SourceChanged(MediaError):
-    """The source gave other bytes than it promised when it was opened."""
+    """The source was changed while it was sent, or its length is not the given one."""
 
 
 class UnsafeURL(MediaError):

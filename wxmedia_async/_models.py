@@ -137,11 +137,12 @@ class SavedMedia:
 
         size: Length in bytes.
 
-        content_type: As WeChat sent it, which says little, or None.
+        content_type: As WeChat sent it, or None. It is often wrong: trust the bytes.
 
         filename: The name that WeChat sent, made safe, or None.
 
-        verified: Whether the reply said its length and that many bytes came.
+        verified: Whether the reply said its length, and that many bytes came. False:
+            nobody can know whether some are missing.
     """
 
     media_id: str
@@ -163,7 +164,7 @@ class MediaContent:
 
         content: All its bytes.
 
-        content_type: As WeChat sent it, which says little, or None.
+        content_type: As WeChat sent it, or None. It is often wrong: trust the bytes.
 
         filename: The name that WeChat sent, made safe, or None.
     """
@@ -250,10 +251,12 @@ class Rate:
 @attrs.frozen
 class Adaptive:
     """
-    A bound on concurrency that finds its place by itself.
+    A bound on concurrency that finds by itself how much the service copes with.
+
+    It grows while transfers go well, and shrinks when the service is too busy.
 
     Attributes:
-        low: The fewest transfers in flight at which it stops backing off.
+        low: The fewest transfers in flight. It starts here, and never goes below.
 
         high: The most transfers in flight.
     """
@@ -286,8 +289,8 @@ class Upload:
             sent again where a try fails. Without it, or an attribute of that name
             that is True, one is read once. All else that can be read again is.
 
-        key: Whatever the caller wants back in the outcome; a str or an int
-            where a manifest is kept.
+        key: Anything that you want back in the outcome. With a manifest it must be
+            a str or an int.
     """
 
     source: Source = attrs.field(repr=False)
@@ -313,8 +316,8 @@ class Download:
 
         hd_voice: Ask for the speex recording of a voice.
 
-        key: Whatever the caller wants back in the outcome; a str or an int
-            where a manifest is kept.
+        key: Anything that you want back in the outcome. With a manifest it must be
+            a str or an int.
     """
 
     media_id: str

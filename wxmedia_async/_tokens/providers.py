@@ -33,11 +33,11 @@ class TokenProvider(Protocol):
 
 @runtime_checkable
 class QueryTokenProvider(TokenProvider, Protocol):
-    """A provider of tokens that go by another name in the query of a request."""
+    """A provider whose tokens are not sent as ``access_token``, but by another name."""
 
     @property
     def parameter(self) -> str:
-        """That name; without this it is ``access_token``. Asked for once."""
+        """The query parameter's name, asked for once, when a client is made."""
         ...
 
 
@@ -57,7 +57,7 @@ class TokenStore(Protocol):
         ...
 
     def lock(self, key: str) -> AbstractAsyncContextManager[None]:
-        """Keep all other processes out; ends by itself if its holder dies."""
+        """Let one process in at a time. It must end by itself if its holder dies."""
         ...
 
 
@@ -80,7 +80,11 @@ def _can_be_sent(_: object, __: object, value: str) -> None:
 
 @attrs.frozen
 class StaticToken:
-    """A token that never changes. When it is refused, nothing can be done."""
+    """
+    A token that never changes.
+
+    It cannot be renewed: when WeChat refuses it, calls raise `TokenRejected`.
+    """
 
     value: str = attrs.field(repr=False, validator=[_is_text, _can_be_sent])
 
@@ -111,16 +115,17 @@ class AppToken:
     """
     The token of a Mini Program or an Official Account, fetched by appid and secret.
 
-    A value: a client binds it to its own connections. Clients that are given
-    the same object share its token, if they have the same base URL; they may run
-    in several event loops and threads.
+    It fetches nothing by itself: a client does so when it first needs the token.
+    Clients that are given the same object share its token, if they have the same
+    base URL. They may run in several event loops and threads.
 
     Attributes:
-        appid: The account.
+        appid: Of the Mini Program or Official Account.
 
-        secret: Its secret; never shown.
+        secret: The AppSecret that belongs to it. It is never shown.
 
-        store: Shares the token among processes and machines.
+        store: Where the token is kept for other processes and machines; None: the
+            token is this process's own.
 
         endpoint: ``"stable_token"``, where many may ask without disturbing
             each other, or ``"token"``, where each call makes a new token and
@@ -179,11 +184,12 @@ class CorpToken:
     The token of a WeCom application, fetched by corpid and secret.
 
     Attributes:
-        corpid: The corporation.
+        corpid: Of the corporation.
 
-        secret: The application's secret; never shown.
+        secret: The secret of the application. It is never shown.
 
-        store: Shares the token among processes and machines.
+        store: Where the token is kept for other processes and machines; None: the
+            token is this process's own.
     """
 
     corpid: str = attrs.field(validator=_is_text)

@@ -55,7 +55,7 @@ class MemoryUploadCache:
             self._kept.popitem(last=False)
 
     async def forget(self, media_id: str) -> None:
-        """Keep *media_id* no longer: WeChat refuses it, or it was deleted."""
+        """Forget *media_id*, so that the next upload of its bytes sends them again."""
         known = [key for key, media in self._kept.items() if media.media_id == media_id]
         for key in known:
             del self._kept[key]
@@ -95,7 +95,7 @@ class FileUploadCache:
         await in_turn(self._save, key, media, patience=_PATIENCE)
 
     async def forget(self, media_id: str) -> None:
-        """Keep *media_id* no longer: WeChat refuses it, or it was deleted."""
+        """Forget *media_id*, so that the next upload of its bytes sends them again."""
         await in_turn(self._forget, media_id, patience=_PATIENCE)
 
     def _load(self, key: str) -> UploadedMedia | None:

@@ -60,12 +60,13 @@ def upload(
     Upload files; each gets a media_id, good for three days.
 
     Args:
-        files: The files; a - stands for the lines of standard input. After --
-            all are files.
+        files: The files. A - stands for names on standard input, one in each line.
+            After -- everything is a file.
 
-        type: What they are. Not every platform has every type.
+        type: What the files are. Not every platform takes every type.
 
-        cache: A file that remembers uploads; the same bytes are not sent again.
+        cache: A file that remembers uploads. The same bytes are not sent again while
+            WeChat keeps them.
     """
     from ._transfer import upload_files
 
@@ -82,19 +83,19 @@ def download(
     common: Common = _COMMON,
 ) -> int:
     """
-    Download media into a folder, which is made if need be.
+    Download media into a folder, which is made if there is none.
 
     Args:
-        ids: The media_ids; a - stands for the lines of standard input. After --
-            all are media_ids.
+        ids: The media_ids. A - stands for ids on standard input, one in each line.
+            After -- everything is a media_id.
 
         to: The folder.
 
         overwrite: Replace files that exist.
 
-        max_bytes: The largest media that is taken, instead of the platform's cap.
+        max_bytes: Refuse media that have more bytes, instead of the platform's cap.
 
-        hd_voice: Ask for the speex recordings of voices.
+        hd_voice: Ask for voices in high quality (speex).
     """
     from ._transfer import Wanted, download_media
 
@@ -116,9 +117,9 @@ def simulate(
     WXMEDIA_SIM_SECRET.
 
     Args:
-        port: Where to listen; 0 takes a free one.
+        port: The port to listen on; 0 takes a free one.
 
-        platform: Whose rules and dialect.
+        platform: Which platform to behave like.
 
         max_bytes: The largest file of any type, instead of the platform's limits.
     """
@@ -135,10 +136,10 @@ def demo(
     json: Flag = False,
 ) -> int:
     """
-    Upload and download images that are made up, by a simulated WeChat, and compare.
+    Upload made-up images to a simulated WeChat, download them, and compare.
 
     Args:
-        platform: Whose rules and dialect.
+        platform: Which platform to behave like.
 
         concurrency: Transfers in flight.
 

@@ -70,23 +70,25 @@ class Common:
     Attributes:
         platform: Which of WeChat's platforms.
 
-        base_url: Instead of the platform's hosts: a simulator, a gateway.
+        base_url: The address to call instead of WeChat: of a simulator or a gateway.
 
-        concurrency: Transfers in flight.
+        concurrency: How many files are on their way at a time.
 
-        rate: The most calls per time: CALLS/SECONDS, or calls per second.
+        rate: The most calls that start within some time: 600/60 is 600 calls in any
+            60 seconds, 10 is ten a second.
 
-        timeout: Seconds for each read, write and connect.
+        timeout: The most seconds for each single connect, read and write.
 
-        deadline: Seconds for one file, with all its tries.
+        deadline: The most seconds for one file, with all its tries.
 
-        retries: Further tries of a file that failed.
+        retries: How often a file that failed is tried again.
 
-        manifest: A file that remembers what is finished, for the next run.
+        manifest: A file that remembers what is finished. The same command, run again,
+            does only the rest.
 
-        json: Write one JSON object per file.
+        json: Write one JSON object for each file to standard output.
 
-        quiet: Write results and failures, and nothing else.
+        quiet: Write results and failures only, without the live display.
     """
 
     platform: PlatformName = "mini_program"
