@@ -23,6 +23,9 @@ SITE = BUILT / "html"
 LOADED = {("link", "href"), ("script", "src"), ("img", "src"), ("source", "src")}
 TRANSLATED = ["index", "start", "guide/*"]
 
+# What is called the same in both.
+NAMES = {"wxmedia_async", "access_token"}
+
 
 class Page(HTMLParser):
     """
@@ -58,6 +61,38 @@ class Page(HTMLParser):
             self.links.add(value)
         elif (tag, name) in LOADED and attrs.get("rel") not in ("canonical",):
             self.foreign.add(value)
+
+
+class Headings(HTMLParser):
+    """
+    The headings of a page, and its programs.
+
+    Attributes:
+        headings: The text of each.
+
+        programs: The text of each.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.headings: list[str] = []
+        self.programs: list[str] = []
+        self._within: list[str] | None = None
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        kinds = {"h1": self.headings, "h2": self.headings, "pre": self.programs}
+        if tag in kinds:
+            self._within = kinds[tag]
+            self._within.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("h1", "h2", "pre"):
+            self._within = None
+
+    def handle_data(self, data: str) -> None:
+        if self._within:
+            self._within[-1] += data
 
 
 @cache
@@ -101,6 +136,22 @@ def untranslated() -> Iterator[str]:
                 yield f"{name} in Chinese lacks: {message!r}"
 
 
+def unlike() -> Iterator[str]:
+    """Yield where a translated page, as it is shown, is not like its original."""
+    for pattern in TRANSLATED:
+        for path in sorted(SITE.glob(f"{pattern}.html")):
+            name = path.relative_to(SITE)
+            original, shown = Headings(path), Headings(SITE / "zh_CN" / name)
+            if original.programs != shown.programs:
+                yield f"{name} has other programs in Chinese"
+            if len(original.headings) != len(shown.headings):
+                yield f"{name} has another number of headings in Chinese"
+            for heading in shown.headings:
+                title = heading.rstrip("¶#")
+                if title.isascii() and title not in NAMES:
+                    yield f"{name} shows in English: {title}"
+
+
 def lacking(template: Path, catalogue: Path) -> Iterator[str]:
     with template.open("rb") as there, catalogue.open("rb") as here:
         wanted, given = read_po(there), read_po(here)
@@ -112,7 +163,7 @@ def lacking(template: Path, catalogue: Path) -> Iterator[str]:
 
 def main() -> int:
     """Complain of what is wrong, or say what there is."""
-    complaints = [*broken(), *untranslated()]
+    complaints = [*broken(), *untranslated(), *unlike()]
     for complaint in complaints:
         print(complaint, file=sys.stderr)
     links = sum(len(page(path).links) for path in pages())

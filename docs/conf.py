@@ -53,6 +53,7 @@ default_role = "py:obj"
 add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 # Fields of attrs classes are described once, where their docstring lists them.
 napoleon_use_ivar = True
 napoleon_use_rtype = False
