@@ -20,7 +20,16 @@ COLUMN = 14
 
 # From what users hold down to what knows nothing of the rest.
 ORDER = [
-    *("_client", "_batch", "_upload", "_download", "_call", "_session", "_tokens"),
+    *(
+        "_client",
+        "_assembly",
+        "_batch",
+        "_upload",
+        "_download",
+        "_call",
+        "_session",
+        "_tokens",
+    ),
     *("_sources", "_files", "_local", "_wire", "stores", "transport", "simulator"),
     *("contrib", "cli"),
 ]

@@ -7,7 +7,7 @@ from tests.test_layers import arrows
 from .pages import DOCS, page
 
 DRAWN = re.findall(r"(\w+) -> (\w+)", page("pictures/house.dot"))
-ALIASES = {"__init__": "_client"}
+ALIASES = {"__init__": "_client", "_assembly": "_client"}
 PUBLIC = {"cli", "contrib", "stores", "transport", "simulator"}
 
 # Its method `client()` alone does, when it is called.
