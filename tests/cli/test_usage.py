@@ -213,6 +213,6 @@ def test_interrupted_before_there_is_a_loop(monkeypatch: pytest.MonkeyPatch) -> 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_transfer, "upload_files", interrupted)
+    monkeypatch.setattr(_transfer, "transfer", interrupted)
 
     assert main(["upload", "cat.jpg"]) == 130

@@ -68,9 +68,10 @@ def upload(
         cache: A file that remembers uploads. The same bytes are not sent again while
             WeChat keeps them.
     """
-    from ._transfer import upload_files
+    from ._transfer import transfer
+    from ._work import Uploads
 
-    return _finished(upload_files(files, type, cache, common))
+    return _finished(transfer(files, Uploads(type=type, cache=cache), common))
 
 
 @app.command
@@ -97,10 +98,11 @@ def download(
 
         hd_voice: Ask for voices in high quality (speex).
     """
-    from ._transfer import Wanted, download_media
+    from ._transfer import transfer
+    from ._work import Downloads
 
-    wanted = Wanted(to=to, overwrite=overwrite, max_bytes=max_bytes, hd_voice=hd_voice)
-    return _finished(download_media(ids, wanted, common))
+    work = Downloads(to=to, overwrite=overwrite, max_bytes=max_bytes, hd_voice=hd_voice)
+    return _finished(transfer(ids, work, common))
 
 
 @app.command

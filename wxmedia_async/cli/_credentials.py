@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .. import AppToken, CorpToken, Platform, StaticToken
+from .. import AppToken, CorpToken, Platform, StaticToken, TokenStore
 
 APPID = "WXMEDIA_APPID"
 SECRET = "WXMEDIA_SECRET"
@@ -12,12 +12,17 @@ TOKEN = "WXMEDIA_TOKEN"
 
 
 def token_from(
-    environment: Mapping[str, str], platform: Platform
+    environment: Mapping[str, str],
+    platform: Platform,
+    store: TokenStore | None = None,
 ) -> StaticToken | AppToken | CorpToken:
     """
     Return the token of the environment; a secret never is an argument.
 
     Whoever lists the processes of a machine sees the arguments of all.
+
+    Args:
+        store: Shares a token that is fetched among processes.
 
     Raises:
         ValueError: It holds neither a token nor an id with its secret.
@@ -31,8 +36,8 @@ def token_from(
         )
         raise ValueError(f"no credentials: set {missing}, or {TOKEN}")
     if platform.wecom:
-        return CorpToken(appid, secret)
-    return AppToken(appid, secret)
+        return CorpToken(appid, secret, store=store)
+    return AppToken(appid, secret, store=store)
 
 
 def account_from(environment: Mapping[str, str]) -> str | None:

@@ -22,6 +22,7 @@ PLATFORMS: dict[PlatformName, Platform] = {
 
 MediaType: TypeAlias = Literal["image", "voice", "video", "thumb", "file"]
 Concurrency: TypeAlias = Annotated[int, Parameter(validator=Number(gte=1))]
+Workers: TypeAlias = Annotated[int, Parameter(validator=Number(gte=1))]
 Port: TypeAlias = Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))]
 Bytes: TypeAlias = Annotated[int, Parameter(validator=Number(gte=1))]
 Seconds: TypeAlias = Annotated[float, Parameter(validator=Number(gt=0))]
@@ -74,6 +75,9 @@ class Common:
 
         concurrency: How many files are on their way at a time.
 
+        workers: How many processes share the files; concurrency and rate are those of
+            all of them together.
+
         rate: The most calls that start within some time: 600/60 is 600 calls in any
             60 seconds, 10 is ten a second.
 
@@ -94,6 +98,7 @@ class Common:
     platform: PlatformName = "mini_program"
     base_url: str | None = None
     concurrency: Concurrency = 16
+    workers: Workers = 1
     rate: Calls | None = None
     timeout: Seconds = 30.0
     deadline: Seconds = 300.0

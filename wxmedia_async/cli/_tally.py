@@ -5,13 +5,26 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 import attrs
 
 from .. import Progress
-from ._lines import AnyOutcome
 
 _WINDOW = 5.0
+
+
+class Settled(Protocol):
+    """What of an `Outcome` is counted."""
+
+    @property
+    def item(self) -> object: ...
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def skipped(self) -> bool: ...
+    @property
+    def attempts(self) -> int: ...
 
 
 @attrs.define(eq=False)
@@ -52,7 +65,7 @@ class Tally:
         """Take note of how far one transfer is."""
         self._moving[id(progress.item)] = progress
 
-    def count(self, outcome: AnyOutcome) -> None:
+    def count(self, outcome: Settled) -> None:
         """Count one file that is settled."""
         last = self._moving.pop(id(outcome.item), None)
         self.retries += max(0, outcome.attempts - 1)

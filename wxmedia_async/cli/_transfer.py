@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-import attrs
 from rich.filesize import decimal
 
-from .. import (
-    Download,
-    FileUploadCache,
-    MediaClient,
-    Outcome,
-    Progress,
-    RetryPolicy,
-    SavedMedia,
-    UploadedMedia,
-)
+from .. import FileUploadCache, MediaClient, RetryPolicy, TokenStore
 from . import _lines
 from ._credentials import account_from, token_from
 from ._given import STDIN, given
@@ -32,93 +22,56 @@ from ._options import PLATFORMS, Common
 from ._screen import PlainScreen, Screen, has_room, open_screen
 from ._streams import descriptor_of
 from ._tally import Tally
+from ._work import Outcomes, Work
 
-Outcomes: TypeAlias = (
-    AsyncIterator[Outcome[object, UploadedMedia]]
-    | AsyncIterator[Outcome[object, SavedMedia]]
-)
-OpenBatch: TypeAlias = Callable[
-    [MediaClient, Callable[[Progress], None]],
-    AbstractAsyncContextManager[Outcomes],
-]
-"""Begins a batch on a client, and has its progress reported."""
+Form: TypeAlias = Literal["json", "text", "success"]
 
-
-@attrs.frozen(kw_only=True)
-class Wanted:
-    """What the options of downloads alone say."""
-
-    to: Path
-    overwrite: bool
-    max_bytes: int | None
-    hd_voice: bool
-
-    def item(self, media_id: str) -> str | Download:
-        """Return the item for what a line or an argument says."""
-        # The bytes that are no text, as file names have them, are none of an id.
-        known = media_id.encode("utf-8", "surrogateescape")
-        media_id = known.decode("utf-8", "replace").strip()
-        return Download(media_id, hd_voice=True) if self.hd_voice else media_id
+LINES: dict[Form, Callable[[AnyOutcome], str | None]] = {
+    "json": _lines.as_json,
+    "text": _lines.as_text,
+    "success": _lines.success_as_text,
+}
+"""How an outcome is written to standard output."""
 
 
-async def upload_files(
-    files: Sequence[str], type: str, cache: Path | None, common: Common
-) -> int:
-    """Upload *files*, and return the exit code."""
-    async with aclosing(given(files, descriptor_of(sys.stdin), Path)) as sources:
-        return await _transfer(
-            partial(_client, common, cache),
-            common,
-            None if STDIN in files else len(files),
-            lambda client, progress: client.upload_many(
-                sources, type, progress=progress, manifest=common.manifest
-            ),
-        )
-
-
-async def download_media(ids: Sequence[str], wanted: Wanted, common: Common) -> int:
-    """Download media, and return the exit code."""
-    async with aclosing(given(ids, descriptor_of(sys.stdin), wanted.item)) as media_ids:
-        return await _transfer(
-            partial(_client, common),
-            common,
-            None if STDIN in ids else len(ids),
-            lambda client, progress: client.download_many(
-                media_ids,
-                wanted.to,
-                overwrite=wanted.overwrite,
-                max_bytes=wanted.max_bytes,
-                progress=progress,
-                manifest=common.manifest,
-            ),
-        )
-
-
-async def _transfer(
-    make_client: Callable[[], MediaClient],
-    common: Common,
-    files: int | None,
-    batch: OpenBatch,
-) -> int:
+async def transfer(names: Sequence[str], work: Work, common: Common) -> int:
+    """Do *work* for all that is named, and return the exit code."""
     try:
-        client = make_client()
+        client = client_of(common, work)
     # Credentials, options, or what the environment says of proxies and certificates.
     except (OSError, ValueError) as error:
         PlainScreen().complain(_lines.reason(error))
         return 2
-    tally = Tally(files)
-    line = line_format(json=common.json)
+    tally = Tally(None if STDIN in names else len(names))
+    form = form_for(json=common.json)
     with open_screen(tally, quiet=common.quiet) as screen:
-        code = await interruptible(partial(_run, client, batch, tally, screen, line))
+        if common.workers == 1:
+            run = partial(
+                _run, client, work, names, common.manifest, tally, screen, form
+            )
+        else:
+            run = partial(_share, work, names, common, tally, screen, form)
+        code = await interruptible(run)
     if not common.quiet:
         _sum_up(code, tally, common.manifest)
     return code
 
 
-def _client(common: Common, cache: Path | None = None) -> MediaClient:
+def client_of(
+    common: Common, work: Work, store: TokenStore | None = None
+) -> MediaClient:
+    """
+    Make the client of a command.
+
+    Args:
+        store: Shares the token among several.
+
+    Raises:
+        ValueError: Credentials are missing, or the environment cannot be obeyed.
+    """
     platform = PLATFORMS[common.platform]
     return MediaClient(
-        token_from(os.environ, platform),
+        token_from(os.environ, platform, store),
         platform=platform,
         base_url=common.base_url,
         max_concurrency=common.concurrency,
@@ -126,27 +79,32 @@ def _client(common: Common, cache: Path | None = None) -> MediaClient:
         timeout=common.timeout,
         deadline=common.deadline,
         retry=RetryPolicy(attempts=common.retries + 1),
-        upload_cache=None if cache is None else FileUploadCache(cache),
-        account=None if cache is None else account_from(os.environ),
+        upload_cache=None if work.cache is None else FileUploadCache(work.cache),
+        account=None if work.cache is None else account_from(os.environ),
     )
 
 
 async def _run(
     client: MediaClient,
-    batch: OpenBatch,
+    work: Work,
+    names: Sequence[str],
+    manifest: Path | None,
     tally: Tally,
     screen: Screen,
-    line: Callable[[AnyOutcome], str | None],
+    form: Form,
 ) -> int:
     async with client, AsyncExitStack() as stack:
+        items = given(names, descriptor_of(sys.stdin), work.item)
+        await stack.enter_async_context(aclosing(items))
+        batch = work.begin(client, items, manifest, tally.note)
         try:
-            outcomes = await stack.enter_async_context(batch(client, tally.note))
+            outcomes = await stack.enter_async_context(batch)
         # The manifest cannot be opened, or is something else.
         except (OSError, ValueError) as error:
             screen.complain(_lines.described(error))
             return 2
         try:
-            await _report(outcomes, tally, screen, line)
+            await _report(outcomes, tally, screen, form)
         # Standard input cannot be read.
         except OSError as error:
             screen.complain(_lines.described(error))
@@ -154,12 +112,28 @@ async def _run(
     return 1 if tally.failed else 0
 
 
+async def _share(
+    work: Work,
+    names: Sequence[str],
+    common: Common,
+    tally: Tally,
+    screen: Screen,
+    form: Form,
+) -> int:
+    # Few want several processes, and this one is to be there soon.
+    from ._crew import share
+
+    async with aclosing(given(names, descriptor_of(sys.stdin), str)) as items:
+        return await share(items, work, common, tally, screen, form)
+
+
 async def _report(
     outcomes: Outcomes,
     tally: Tally,
     screen: Screen,
-    line: Callable[[AnyOutcome], str | None],
+    form: Form,
 ) -> None:
+    line = LINES[form]
     async for outcome in outcomes:
         tally.count(outcome)
         if (text := line(outcome)) is not None:
@@ -170,13 +144,11 @@ async def _report(
             screen.complain(_lines.failure(outcome))
 
 
-def line_format(*, json: bool) -> Callable[[AnyOutcome], str | None]:
+def form_for(*, json: bool) -> Form:
     """Choose how outcomes are written to standard output."""
     if json:
-        return _lines.as_json
-    if sys.stdout.isatty() and sys.stderr.isatty():
-        return _lines.success_as_text
-    return _lines.as_text
+        return "json"
+    return "success" if sys.stdout.isatty() and sys.stderr.isatty() else "text"
 
 
 def _sum_up(code: int, tally: Tally, manifest: Path | None) -> None:
