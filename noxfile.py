@@ -26,6 +26,7 @@ QUESTIONS = [
     "lazy_items",
     "loop",
     "transport",
+    "workers",
     "adaptive",
     "shards",
     "shards_killed",
