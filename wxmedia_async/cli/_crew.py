@@ -9,9 +9,8 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import anyio
@@ -43,20 +42,16 @@ async def share(
     form: Form,
 ) -> int:
     """Have workers do *work* for all *items*, and return the exit code."""
-    with tempfile.TemporaryDirectory(prefix="wxmedia-") as name:
-        folder = Path(name)
-        # What a worker was doing when it was killed may be done, and is known then.
-        known = attrs.evolve(common, manifest=common.manifest or folder / "manifest")
+    with tempfile.TemporaryDirectory(prefix="wxmedia-") as folder:
         shares = [
             Share(
                 work=work,
                 common=part,
-                folder=folder,
-                private=common.manifest is None,
+                folder=Path(folder),
                 form=form,
                 live=sys.stderr.isatty() and not common.quiet,
             )
-            for part in parts_of(known)
+            for part in parts_of(common)
         ]
         crew = Crew(tally, screen, len(shares))
         with crew.scope:
@@ -66,16 +61,22 @@ async def share(
 
 @attrs.frozen(eq=False)
 class Numbered:
-    """An item, and what it is called between processes."""
+    """
+    An item, and what it is called between processes.
+
+    Attributes:
+        again: Whether a worker that is gone was given it.
+    """
 
     number: int
     text: str
+    again: bool = False
 
     def __str__(self) -> str:
         return self.text
 
     def line(self) -> bytes:
-        return json.dumps([self.number, self.text]).encode() + b"\n"
+        return json.dumps([self.number, self.text, self.again]).encode() + b"\n"
 
 
 @attrs.frozen
@@ -88,10 +89,15 @@ class _Settled:
 
 @attrs.define(eq=False)
 class Worker:
-    """A process, what it was given and has not settled, and what it may be given."""
+    """
+    A process, and what it was given and has not settled.
+
+    Attributes:
+        most: How many items it may have.
+    """
 
     process: Process
-    room: anyio.Semaphore
+    most: int
     orders: dict[int, Numbered] = attrs.field(factory=dict[int, Numbered], init=False)
 
     async def send(self, line: bytes) -> None:
@@ -121,33 +127,34 @@ class Crew:
     scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
     _waiting: deque[Numbered] = attrs.field(factory=deque[Numbered], init=False)
     _unsettled: int = attrs.field(default=0, init=False)
-    _all_given: bool = attrs.field(default=False, init=False)
+    _all_read: bool = attrs.field(default=False, init=False)
     _changed: anyio.Event = attrs.field(factory=anyio.Event, init=False)
 
     async def run(self, items: AsyncIterator[str], shares: list[Share]) -> None:
         """Go on until every item is settled."""
-        widths = [share.common.concurrency * _AHEAD for share in shares]
-        room = anyio.Semaphore(sum(widths))
         async with anyio.create_task_group() as tasks:
-            for share, width in zip(shares, widths, strict=True):
-                tasks.start_soon(self._employ, share, width, room)
+            for share in shares:
+                tasks.start_soon(self._employ, share)
             try:
-                await self._read(items, room)
+                most = sum(share.common.concurrency for share in shares) * _AHEAD
+                await self._read(items, most)
             # Standard input cannot be read.
             except OSError as error:
                 self._end(1, _lines.described(error))
 
-    async def _read(self, items: AsyncIterator[str], room: anyio.Semaphore) -> None:
+    async def _read(self, items: AsyncIterator[str], most: int) -> None:
         number = 0
         async for text in items:
-            await room.acquire()
             number += 1
             self._unsettled += 1
-            self._put(Numbered(number, text))
-        self._all_given = True
+            self._waiting.append(Numbered(number, text))
+            self._wake()
+            while self._unsettled >= most:
+                await self._changed.wait()
+        self._all_read = True
         self._wake()
 
-    async def _employ(self, share: Share, width: int, room: anyio.Semaphore) -> None:
+    async def _employ(self, share: Share) -> None:
         process = await anyio.open_process(
             command(share),
             stdin=subprocess.PIPE,
@@ -157,12 +164,12 @@ class Crew:
             # Ctrl-C is for this process; it tells the others.
             start_new_session=True,
         )
-        worker, asked = Worker(process, anyio.Semaphore(width)), True
+        worker, asked = Worker(process, share.common.concurrency * _AHEAD), True
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._feed, worker)
                 assert process.stdout is not None
-                await self._listen(process.stdout, partial(self._settle, worker, room))
+                await self._listen(worker, process.stdout)
                 asked = False
                 tasks.cancel_scope.cancel()
         finally:
@@ -171,47 +178,42 @@ class Crew:
         self._lose(worker)
 
     async def _feed(self, worker: Worker) -> None:
-        while True:
-            await worker.room.acquire()
-            order = await self._next()
-            if order is None:
-                await worker.send(f"{END}\n".encode())
-                return
-            worker.orders[order.number] = order
-            await worker.send(order.line())
+        while not self._is_over():
+            given = self._given(worker)
+            if given:
+                await worker.send(b"".join(item.line() for item in given))
+            else:
+                await self._changed.wait()
+        await worker.send(f"{END}\n".encode())
 
-    async def _next(self) -> Numbered | None:
-        """Return what is to be done next; None: all is settled."""
-        while not self._waiting:
-            if self._all_given and not self._unsettled:
-                return None
-            await self._changed.wait()
-        return self._waiting.popleft()
+    def _given(self, worker: Worker) -> list[Numbered]:
+        """Give a worker what it has room for."""
+        count = min(worker.most - len(worker.orders), len(self._waiting))
+        given = [self._waiting.popleft() for _ in range(count)]
+        worker.orders.update((item.number, item) for item in given)
+        return given
 
-    async def _listen(
-        self, output: ByteReceiveStream, hear: Callable[[Message], Awaitable[None]]
-    ) -> None:
+    def _is_over(self) -> bool:
+        return self._all_read and not self._unsettled
+
+    async def _listen(self, worker: Worker, output: ByteReceiveStream) -> None:
         rest = b""
         async for chunk in output:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                await hear(json.loads(line))
+                await self._settle(worker, json.loads(line))
+            self._wake()
 
-    async def _settle(
-        self, worker: Worker, room: anyio.Semaphore, message: Message
-    ) -> None:
+    async def _settle(self, worker: Worker, message: Message) -> None:
         if "settled" not in message:
             self._hear(worker, message)
             return
         order = worker.orders.pop(message["settled"])
+        self._unsettled -= 1
         self._tally.note(Progress(order, message["moved"], None))
         counted = (message["ok"], message["skipped"], message["attempts"])
         self._tally.count(_Settled(order, *counted))
         await self._tell(message)
-        room.release()
-        worker.room.release()
-        self._unsettled -= 1
-        self._wake()
 
     def _hear(self, worker: Worker, message: Message) -> None:
         for number, done, total in message.get("moving", ()):
@@ -233,14 +235,11 @@ class Crew:
     def _lose(self, worker: Worker) -> None:
         """A worker has ended, perhaps before it was to."""
         self._alive -= 1
-        for order in worker.orders.values():
-            self._put(order)
-        if self._alive == 0 and not (self._all_given and not self._unsettled):
-            self._end(1, "all workers have ended, and files are left")
-
-    def _put(self, order: Numbered) -> None:
-        self._waiting.append(order)
+        for item in worker.orders.values():
+            self._waiting.append(attrs.evolve(item, again=True))
         self._wake()
+        if self._alive == 0 and not self._is_over():
+            self._end(1, "all workers have ended, and files are left")
 
     def _wake(self) -> None:
         self._changed.set()

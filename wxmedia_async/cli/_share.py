@@ -36,8 +36,6 @@ class Share:
     Attributes:
         folder: Where the token is shared.
 
-        private: Whether the manifest is there too, and unknown to the user.
-
         form: How outcomes are written.
 
         live: Whether somebody watches how far transfers are.
@@ -46,7 +44,6 @@ class Share:
     work: Work
     common: Common
     folder: Path
-    private: bool
     form: Form
     live: bool
 

@@ -31,6 +31,10 @@ class Work(Protocol):
         """Return the item for what a line or an argument says."""
         ...
 
+    def repeated(self) -> Work:
+        """Return it for items that somebody who is gone may have done."""
+        ...
+
     def begin(
         self,
         client: MediaClient,
@@ -51,6 +55,9 @@ class Uploads:
 
     def item(self, text: str) -> Path:
         return Path(text)
+
+    def repeated(self) -> Uploads:
+        return self
 
     def begin(
         self,
@@ -77,6 +84,10 @@ class Downloads:
         known = text.encode("utf-8", "surrogateescape")
         media_id = known.decode("utf-8", "replace").strip()
         return Download(media_id, hd_voice=True) if self.hd_voice else media_id
+
+    def repeated(self) -> Downloads:
+        # The file may be there by now; a media_id stands for the same bytes always.
+        return attrs.evolve(self, overwrite=True)
 
     def begin(
         self,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing, suppress
 from functools import partial
 
 import anyio
 import attrs
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from anyio.lowlevel import checkpoint
 
-from .. import FileTokenStore, Progress
+from .. import FileTokenStore, MediaClient, Progress
 from . import _lines
 from ._given import STDIN, given
 from ._interrupt import interruptible
@@ -33,10 +35,32 @@ def main() -> None:
     anyio.run(interruptible, partial(_run, share))
 
 
-def say(message: Message) -> None:
-    # Whoever is gone has closed our input as well, which ends the work.
-    with suppress(BrokenPipeError):
-        write_all(_OUTPUT, json.dumps(message).encode() + b"\n")
+class Voice:
+    """
+    Says what there is to say, as much as there is at a time.
+
+    Each piece takes its time in both processes.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self._has_some = anyio.Event()
+
+    def say(self, message: Message) -> None:
+        self._lines.append(json.dumps(message).encode() + b"\n")
+        self._has_some.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._has_some.wait()
+            await checkpoint()  # others may have more
+            self.flush()
+
+    def flush(self) -> None:
+        said, self._lines, self._has_some = self._lines, [], anyio.Event()
+        # Whoever is gone has closed our input as well, which ends the work.
+        with suppress(BrokenPipeError):
+            write_all(_OUTPUT, b"".join(said))
 
 
 @attrs.frozen(eq=False)
@@ -57,16 +81,23 @@ class Orders:
     )
     _moving: dict[int, Progress] = attrs.field(factory=dict[int, Progress], init=False)
 
-    async def items(self) -> AsyncGenerator[object]:
-        async with aclosing(given([STDIN], _INPUT, str)) as lines:
+    async def come(
+        self, new: ObjectSendStream[object], repeated: ObjectSendStream[object]
+    ) -> None:
+        """Read what is to be done, for the first time or once more."""
+        async with new, repeated, aclosing(given([STDIN], _INPUT, str)) as lines:
             async for line in lines:
                 if line == END:
                     return
-                number, text = json.loads(line)
+                number, text, again = json.loads(line)
                 item = self._work.item(text)
-                orders = self._open.setdefault(id(item), [])
-                orders.append(_Numbered(number, item))
-                yield item
+                self._open.setdefault(id(item), []).append(_Numbered(number, item))
+                await (repeated if again else new).send(item)
+        # Whoever gave them is gone.
+        self.end()
+
+    def end(self) -> None:
+        """End the work before it is done."""
         self._scope.cancel()
 
     def note(self, progress: Progress) -> None:
@@ -89,49 +120,73 @@ class Orders:
 
 
 class _Warnings(logging.Handler):
+    def __init__(self, voice: Voice) -> None:
+        super().__init__(logging.WARNING)
+        self._voice = voice
+
     def emit(self, record: logging.LogRecord) -> None:
-        say({"warning": printable(record.getMessage())})
+        self._voice.say({"warning": printable(record.getMessage())})
 
 
 async def _run(share: Share) -> int:
-    logging.getLogger("wxmedia_async").addHandler(_Warnings(logging.WARNING))
+    voice = Voice()
+    logging.getLogger("wxmedia_async").addHandler(_Warnings(voice))
     with anyio.CancelScope() as scope:
         orders = Orders(share.work, scope)
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(voice.run)
             if share.live:
-                tasks.start_soon(_tell_often, orders)
-            await _work_off(share, orders)
+                tasks.start_soon(_tell_often, orders, voice)
+            await _work_off(share, orders, voice)
             tasks.cancel_scope.cancel()
+    voice.flush()
     return 0
 
 
-async def _tell_often(orders: Orders) -> None:
+async def _tell_often(orders: Orders, voice: Voice) -> None:
     while True:
         await anyio.sleep(_OFTEN)
         if moving := orders.moving():
-            say({"moving": moving})
+            voice.say({"moving": moving})
 
 
-async def _work_off(share: Share, orders: Orders) -> None:
+async def _work_off(share: Share, orders: Orders, voice: Voice) -> None:
     client = client_of(share.common, share.work, FileTokenStore(share.folder / "token"))
-    async with client, AsyncExitStack() as stack:
-        items = await stack.enter_async_context(aclosing(orders.items()))
-        batch = share.work.begin(client, items, share.common.manifest, orders.note)
+    # As many as are given at a time, which whoever gives them bounds.
+    new, to_do = anyio.create_memory_object_stream[object](math.inf)
+    repeated, to_repeat = anyio.create_memory_object_stream[object](math.inf)
+    async with client, anyio.create_task_group() as tasks:
+        tasks.start_soon(orders.come, new, repeated)
+        for work, items in (
+            (share.work, to_do),
+            (share.work.repeated(), to_repeat),
+        ):
+            tasks.start_soon(_batch, client, work, items, share, orders, voice)
+
+
+async def _batch(
+    client: MediaClient,
+    work: Work,
+    items: ObjectReceiveStream[object],
+    share: Share,
+    orders: Orders,
+    voice: Voice,
+) -> None:
+    async with items, AsyncExitStack() as stack:
+        batch = work.begin(client, items, share.common.manifest, orders.note)
         try:
             outcomes = await stack.enter_async_context(batch)
         # The manifest cannot be opened, or is something else.
         except (OSError, ValueError) as error:
-            say({"refused": _lines.described(error)})
+            voice.say({"refused": _lines.described(error)})
+            orders.end()
             return
         async for outcome in outcomes:
-            say(_message(share, orders, outcome))
+            voice.say(_message(share, orders, outcome))
 
 
 def _message(share: Share, orders: Orders, outcome: AnyOutcome) -> Message:
     order, moved = orders.settled(outcome.item)
-    if share.private:
-        # What is in a manifest that the user has not given was done just now.
-        outcome = attrs.evolve(outcome, skipped=False)
     return {
         "settled": order.number,
         "ok": outcome.ok,
