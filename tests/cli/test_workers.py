@@ -254,7 +254,7 @@ def test_manifest_that_is_something_else(
     )
 
     assert (code, out) == (2, "")
-    assert "manifest is something else" in err
+    assert "holds something else" in err
     assert err.count("\n") == 1
 
 
