@@ -482,6 +482,43 @@ def test_an_encoded_body_is_unexpected(head: ReplyHead) -> None:
     assert "gzip" in str(error)
 
 
+_NOW = b"Mon, 01 Jan 2024 00:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (b"7", 7.0),
+        (b"Mon, 01 Jan 2024 00:01:00 GMT", 60.0),
+        (b"Mon, 01 Jan 2024 00:01:00 -0000", 60.0),
+        (b"Mon, 01 Jan 2024 00:01:00 +0100", 0.0),
+        (b"Thu, 31 Dec 9999 23:59:59 GMT", 251_698_233_599.0),
+        (b"-1", None),
+        (b"1.5", None),
+        (b"9" * 99, None),
+        (b"Mon, 99 Jan 2024 00:00:00 GMT", None),
+        (b"Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        (b"Mon, 01 Jan 2024 00:00:99999999999999999999 GMT", None),
+        (b"Mon, 01 Jan 2024 00:00:00 +99999999999999999999", None),
+        (b"\xe9", None),
+        (b"", None),
+    ],
+)
+def test_retry_after(value: bytes, seconds: float | None) -> None:
+    """Seconds or a date; all else, numbers that no machine holds too, says nothing."""
+    head = parse_head(503, [(b"Retry-After", value), (b"Date", _NOW)])
+
+    assert head.retry_after == seconds
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_any_retry_after(value: bytes, date: bytes) -> None:
+    """Whatever a service sends, it is a number of seconds or nothing."""
+    head = parse_head(503, [(b"Retry-After", value), (b"Date", date)])
+
+    assert head.retry_after is None or head.retry_after >= 0
+
+
 def test_a_busy_server_sends_no_media() -> None:
     """Fault 12: the status counts before the disposition."""
     head = attrs.evolve(ATTACHMENT, status=503)

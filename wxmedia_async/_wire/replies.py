@@ -366,7 +366,7 @@ def _retry_after(values: Values) -> float | None:
 def _date(value: bytes) -> datetime | None:
     try:
         date = parsedate_to_datetime(value.decode("ascii"))
-    except ValueError:
+    except (ValueError, OverflowError):  # a year, or a zone, of many digits
         return None
     # "-0000" gives one without a zone; HTTP knows no other than UTC.
     return date.replace(tzinfo=date.tzinfo or UTC)
