@@ -4,6 +4,7 @@ import asyncio
 import os
 import select
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from types import ModuleType
@@ -62,6 +63,28 @@ async def test_unread(waiter: Waiter, pair: Pair) -> None:
         await waiter.readable(5)
         await anyio.lowlevel.checkpoint()
     waiter.close()
+
+
+@pytest.mark.parametrize("wait", ["readable", "either"])
+async def test_reset_behind_bytes(anyio_backend: object, wait: str) -> None:
+    """A connection that broke behind its last bytes is told of again after them."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+    ours.setblocking(False)
+    theirs.send(b"HTTP/1.1 200")
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.close()
+    with ours:
+        waiter = waiter_for(ours)
+
+        await waiter.readable(5)
+        assert ours.recv(99) == b"HTTP/1.1 200"
+        await getattr(waiter, wait)(5)
+
+        with pytest.raises(ConnectionResetError):
+            ours.recv(99)
+        waiter.close()
 
 
 @pytest.mark.parametrize("wait", ["readable", "writable", "either"])

@@ -1,4 +1,4 @@
-"""Looking whether a socket can be read, without waiting, on every platform."""
+"""Looking at a socket, without waiting, on every platform."""
 
 from __future__ import annotations
 
@@ -14,4 +14,14 @@ def looker(sock: socket.socket) -> Callable[[], bool]:
         return lambda: bool(select.select([sock], [], [], 0)[0])
     poll = select.poll()
     poll.register(sock, select.POLLIN)
+    return lambda: bool(poll.poll(0))
+
+
+def breakage(sock: socket.socket) -> Callable[[], bool]:
+    """Return what tells whether the connection of *sock* broke, and reads no bytes."""
+    if not hasattr(select, "poll"):
+        return lambda: False
+    poll = select.poll()
+    # Of errors it tells unasked.
+    poll.register(sock, 0)
     return lambda: bool(poll.poll(0))

@@ -14,6 +14,8 @@ from typing import Protocol, TypeVar
 import anyio
 import attrs
 
+from ._readable import breakage
+
 T = TypeVar("T")
 
 
@@ -93,6 +95,7 @@ class LoopWaiter:
     _fd: int = attrs.field(init=False)
     _has_echoes: bool = attrs.field(init=False)
     _echo: bool = attrs.field(default=False, init=False)
+    _is_broken: Callable[[], bool] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         # asyncio puts the repr of a socket into an error that it then ignores.
@@ -100,6 +103,8 @@ class LoopWaiter:
         # asyncio's own loop looks at the socket once more before whoever was
         # woken gets to read it, and then again if there really is more.
         self._has_echoes = isinstance(self._loop, asyncio.SelectorEventLoop)
+        # uvloop tells of a broken connection once, and then watches it no more.
+        self._is_broken = _never if self._has_echoes else breakage(self._sock)
 
     def belongs_here(self) -> bool:
         try:
@@ -169,6 +174,8 @@ class LoopWaiter:
         else:
             self._future.set_result(True)
             self._echo = self._has_echoes
+            if self._is_broken():
+                self._unregister()
 
     def _begin(self, timeout: float | None) -> asyncio.Future[bool]:
         if self._closed:
@@ -202,6 +209,10 @@ class LoopWaiter:
             self._set_timer()
         elif not self._future.done():
             self._future.set_exception(TimeoutError())
+
+
+def _never() -> bool:
+    return False
 
 
 def _settle(future: asyncio.Future[bool], readable: bool) -> None:
