@@ -267,6 +267,21 @@ async def test_fresh_connection_is_not_taken_for_stale() -> None:
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("is_proxy", [False, True])
+@pytest.mark.parametrize(
+    "surplus", [said("not asked for"), b"HTTP/1.1 2", b"\r\n", b"x"], ids=range(4)
+)
+async def test_bytes_behind_a_reply(surplus: bytes, is_proxy: bool) -> None:
+    """What comes behind a reply is not taken for the reply to the next request."""
+    scripts = always(said("0") + surplus), always(said("1"))
+    with Server(*scripts) as server:
+        async with lanes(proxy=server.url if is_proxy else None) as client:
+            texts = [(await client.get(server.url)).text for _ in range(3)]
+
+    assert texts == ["0", "1", "1"]
+    assert server.connections == 2
+
+
 async def test_guard_sees_the_address_before_it_is_connected_to() -> None:
     """What the guard raises ends the request, unchanged and without a connection."""
     guard = Guard("127.0.0.1")

@@ -6,8 +6,10 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from importlib import import_module
+from typing import Any, cast
 
 import attrs
+import httpcore
 import httpx
 
 from ._network import Network
@@ -136,7 +138,7 @@ class Lane:
 
     def is_idle(self) -> bool:
         """Whether it has a connection, which can serve another request."""
-        return any(one.is_idle() for one in self.transport._pool.connections)
+        return any(_can_serve(one) for one in self.transport._pool.connections)
 
     def is_free(self) -> bool:
         """
@@ -147,7 +149,19 @@ class Lane:
         ever.
         """
         connections = self.transport._pool.connections
-        return all(one.is_idle() or one.is_closed() for one in connections)
+        return all(_can_serve(one) or one.is_closed() for one in connections)
+
+
+def _can_serve(connection: httpcore.AsyncConnectionInterface) -> bool:
+    # httpcore keeps what came behind a reply, and takes it for the next one.
+    return connection.is_idle() and not _surplus(connection)
+
+
+def _surplus(connection: Any) -> bytes:
+    """Return what h11 holds, beneath whatever leads through a proxy."""
+    while (below := getattr(connection, "_connection", None)) is not None:
+        connection = below
+    return cast("bytes", connection._h11_state.trailing_data[0])
 
 
 def _proxy(url: str, context: ssl.SSLContext) -> httpx.Proxy:
