@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -12,7 +15,8 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_external_run = True
 nox.options.sessions = ["lint", "typing", "tests"]
 
-PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
 NEWEST = PYTHONS[-1]
 QUESTIONS = [
     "start",
@@ -57,6 +61,42 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *session.posargs)
 
 
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """All tests with the lowest versions of everything that pyproject.toml admits."""
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text("\n".join(_lowest("dependencies", "test")))
+    session.install("-e", ".[test]", "--constraint", str(constraints))
+    session.run("python", "-m", "pytest", *session.posargs)
+    # taskiq-redis wants a newer one, and is not needed for these.
+    session.install(*_lowest("redis"))
+    session.run("python", "-m", "pytest", "tests/stores")
+
+
+def _lowest(*groups: str) -> list[str]:
+    """Pin what these groups ask for, by name; of several bounds the highest counts."""
+    pins: dict[str, Version] = {}
+    for requirement in _requirements(*groups):
+        for bound in requirement.specifier:
+            if bound.operator == ">=":
+                version = Version(bound.version)
+                pins[requirement.name] = max(
+                    version, pins.get(requirement.name, version)
+                )
+    return [f"{name}=={version}" for name, version in pins.items()]
+
+
+def _requirements(*groups: str) -> Iterator[Requirement]:
+    extras = PROJECT["project"]["optional-dependencies"]
+    known = {"dependencies": PROJECT["project"]["dependencies"], **extras}
+    for line in [line for group in groups for line in known[group]]:
+        requirement = Requirement(line)
+        if requirement.name == PROJECT["project"]["name"]:
+            yield from _requirements(*requirement.extras)
+        elif requirement.marker is None or requirement.marker.evaluate():
+            yield requirement
+
+
 # 3.11's tracer loses lines after `async with`, so coverage is judged on a newer one.
 @nox.session(python=NEWEST)
 def coverage(session: nox.Session) -> None:
@@ -66,6 +106,13 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """The client against a hostile server: nox -s fuzz -- --seconds 600."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.sockets.fuzz", *session.posargs)
 
 
 @nox.session

@@ -16,7 +16,14 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Sequence,
+)
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -122,7 +129,7 @@ async def upload_many(client: MediaClient, folder: Path) -> object:
         return _first_error([one.error async for one in outcomes])
 
 
-def _first_error(errors: list[Exception | None]) -> object:
+def _first_error(errors: Sequence[BaseException | None]) -> object:
     for error in filter(None, errors):
         raise error
     return errors
