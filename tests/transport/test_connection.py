@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 import ssl
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -160,6 +161,26 @@ async def test_forked_child(
     theirs.send(b"still there")
     assert copy.recv(99) == b"still there"
     copy.close()
+
+
+async def test_reset_after_an_end(anyio_backend: object) -> None:
+    """What was ended here is no fault of the other side, which may then reset it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+    ours.setblocking(False)
+    connection = Connection("", ours, waiter_for(ours))
+
+    connection.abort()
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.close()
+
+    with pytest.raises(httpx.ReadError, match="another task"):
+        await connection.receive_into(memoryview(bytearray(9)), 5)
+    with pytest.raises(httpx.WriteError, match="another task"):
+        connection.try_send(b"more")
+    assert not connection.lost
+    connection.close()
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(32, "gone"), OSError(22, "never")])

@@ -263,6 +263,9 @@ class Connection:
     ) -> NoReturn:
         if is_lack(error):
             raise error
+        if self._aborted:
+            # The other side may answer that with a reset, sooner than this one looks.
+            raise kind(_CLOSED) from error
         self.lost = True
         raise kind(str(error)) from error
 
