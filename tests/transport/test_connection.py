@@ -3,8 +3,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import struct
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import cast
