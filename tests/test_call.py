@@ -237,3 +237,15 @@ async def test_after_close() -> None:
 
     with pytest.raises(ClientClosed):
         await client.call("GET", IPS)
+
+
+@pytest.mark.parametrize("params", [{"a": 1}, {1: "a"}, {"a": None}, {b"a": "b"}])
+async def test_params_of_another_kind(params: dict[str, str]) -> None:
+    """Names and values of parameters are text, which is found out before a token is."""
+    service = FakeWeChat()
+
+    async with client_of(service, token=AppToken("wx1", "s")) as client:
+        with pytest.raises(TypeError, match="params are str"):
+            await client.call("GET", IPS, params=params)
+
+    assert service.requests == []

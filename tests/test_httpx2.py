@@ -27,7 +27,12 @@ from wxmedia_async import (
     UnsafeURL,
 )
 from wxmedia_async._errors import Phase
-from wxmedia_async._session.family import as_httpx, family_of
+from wxmedia_async._session.family import (
+    HTTPX_ERRORS,
+    as_httpx,
+    family_of,
+    httpx_errors,
+)
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
 
@@ -235,6 +240,30 @@ def test_families() -> None:
 
     assert family_of(Ours()).module is httpx2
     assert family_of(httpx.AsyncClient()).module is httpx
+
+
+def test_without_httpx2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody has loaded it, nothing of it is known."""
+    monkeypatch.delitem(sys.modules, "httpx2")
+
+    assert httpx_errors() == HTTPX_ERRORS
+
+
+def test_error_that_httpx_lacks() -> None:
+    """An error that only httpx2 has is read as one of the connection."""
+
+    class Newer(httpx2.HTTPError):
+        __module__ = "httpx2._exceptions"
+
+    class Other(Exception):
+        __module__ = "httpx2._exceptions"
+
+    class Theirs(httpx2.ReadError):
+        pass
+
+    assert type(as_httpx(Newer("lost"))) is httpx.HTTPError
+    assert type(as_httpx(Other("lost"))) is httpx.TransportError
+    assert type(as_httpx(Theirs("lost"))) is httpx.ReadError
 
 
 PROGRAM = """

@@ -51,10 +51,10 @@ def _did_nothing(failure: MediaError) -> bool:
     """Whether WeChat cannot have carried the call out."""
     if isinstance(failure, TransferError):
         return failure.phase.nothing_sent
-    if isinstance(failure, APIError):
-        # An errcode says so; a gateway's 500, 502 and 504 say nothing.
-        return failure.code is not None or failure.status in _REFUSED_UNREAD
-    return False
+    # An errcode says so; a gateway's 500, 502 and 504 say nothing.
+    return isinstance(failure, APIError) and (
+        failure.code is not None or failure.status in _REFUSED_UNREAD
+    )
 
 
 def _checked(params: Mapping[str, str] | None) -> Mapping[str, str]:

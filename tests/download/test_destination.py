@@ -251,8 +251,13 @@ def test_destinations_of_any_making() -> None:
     class Loose:
         def put(self, *args: object, **kwargs: object) -> None: ...
 
+    class Compiled:
+        # Its signature cannot be asked for.
+        put = staticmethod(getattr)
+
     assert is_destination(Counting())
     assert is_destination(Loose())
+    assert is_destination(Compiled())
 
 
 async def test_two_readers_of_a_body() -> None:

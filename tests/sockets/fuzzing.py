@@ -288,7 +288,8 @@ class Case:
         transport = client.http._transport
         assert isinstance(transport, OwnTransport)
         pool = transport.sockets._pool
-        return pool._leased + len(pool._busy) + len(transport._lanes._busy)
+        lanes = sum(len(each._busy) for each in transport._lanes.values())
+        return pool._leased + len(pool._busy) + lanes
 
     async def _check_sane(
         self, client: MediaClient, operation: Operation, folder: Path
