@@ -11,6 +11,7 @@ from wxmedia_async import (
     APIError,
     ClientClosed,
     CredentialsError,
+    DestinationUnusable,
     MediaError,
     MediaNotFound,
     MediaRejected,
@@ -199,3 +200,12 @@ def test_defaults() -> None:
     assert APIError().code is None
     assert CredentialsError().ip is None
     assert RateLimited().retry_after == 60.0
+
+
+def test_destination_that_says_why() -> None:
+    """What makes a destination unusable is its cause, an error or a few words."""
+    cause = OSError("no such bucket")
+
+    assert DestinationUnusable(cause).__cause__ is cause
+    assert DestinationUnusable("closed for today").__cause__ is None
+    assert str(DestinationUnusable("closed for today")) == "closed for today"

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import pytest
 from wecomkit import AsyncWeComClient, WeComAPIError, WeComConfig
 
-from tests.fakes import EAGER, names_in
+from tests.fakes import EAGER, FakeWeChat, client_of, error, names_in
 from wxmedia_async import (
     WECOM,
     CloudbaseToken,
@@ -18,6 +19,7 @@ from wxmedia_async import (
     MediaNotFound,
     Progress,
     TooLarge,
+    UnexpectedReply,
 )
 from wxmedia_async._wire import ranges
 from wxmedia_async.simulator import Simulator
@@ -211,3 +213,51 @@ async def test_cloud_hosting(tmp_path: Path) -> None:
     asked = [dict(request.query) for request in simulator.requests]
     assert [query["cloudbase_access_token"] for query in asked] == ["first", "second"]
     assert not any("access_token" in query for query in asked)
+
+
+NEEDS_PARTS = error(830002, "too large for one reply")
+WHOLE = PNG * 20
+
+
+def part_of(size: int, content_range: str | None, status: int = 206) -> httpx.Response:
+    """The first bytes of a media, said to be some of *size*."""
+    headers = {"Content-Disposition": "attachment; filename=x.png"}
+    if content_range is not None:
+        headers["Content-Range"] = content_range
+    return httpx.Response(status, headers=headers, content=WHOLE[:size])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "bytes 1-65535/200000",
+        "bytes 0-65534/200000",
+        "bytes 0-65535/*",
+        "bytes */200000",
+        "items 0-65535/200000",
+        None,
+    ],
+)
+async def test_another_part(wrong: str | None, tmp_path: Path) -> None:
+    """A part that was not asked for is no beginning of a file."""
+    service = FakeWeChat(answers=[NEEDS_PARTS, part_of(65_536, wrong)])
+
+    async with client_of(service, platform=WECOM) as client:
+        with pytest.raises(UnexpectedReply, match="not the part"):
+            await client.download("ID", tmp_path)
+
+    assert names_in(tmp_path) == []
+
+
+async def test_media_that_is_replaced(tmp_path: Path) -> None:
+    """Parts of two media make none."""
+    probed = part_of(65_536, f"bytes 0-65535/{len(WHOLE)}")
+    later = part_of(len(WHOLE), f"bytes 0-{len(WHOLE)}/{len(WHOLE) + 1}")
+    later.headers["Content-Range"] = f"bytes 0-{len(WHOLE) - 1}/{len(WHOLE) + 1}"
+    service = FakeWeChat(answers=[NEEDS_PARTS, probed, later])
+
+    async with client_of(service, platform=WECOM) as client:
+        with pytest.raises(UnexpectedReply):
+            await client.download("ID", tmp_path)
+
+    assert names_in(tmp_path) == []

@@ -67,6 +67,22 @@ async def test_equal_bytes_are_uploaded_once(
     assert len(service.stored) == 1
 
 
+async def test_bytes_are_hashed_a_piece_at_a_time(
+    service: FakeWeChat,
+    cache: UploadCache,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sources that are longer than a piece are known again as well."""
+    monkeypatch.setattr("wxmedia_async._upload.reuse._BATCH", 100)
+
+    async with client_of(service, upload_cache=cache, account="a") as client:
+        for source in [*sources(tmp_path), JPEG[:-1], JPEG[:-1]]:
+            await client.upload(source)
+
+    assert [*service.stored.values()] == [JPEG, JPEG[:-1]]
+
+
 async def test_equal_sources_at_once_cost_one_upload(
     service: FakeWeChat, cache: UploadCache
 ) -> None:

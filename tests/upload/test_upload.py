@@ -702,3 +702,24 @@ async def test_rate_limited_pauses_the_whole_client() -> None:
     assert first.value.retry_after == 60.0
     assert 55.0 < second.value.retry_after <= 60.0
     assert len(service.requests) == 1
+
+
+async def test_few_sources_are_open_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for leave to open a source gets it, and its deadline stands still."""
+    monkeypatch.setattr("wxmedia_async._assembly._OPEN_SOURCES", 1)
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(JPEG)
+    service = FakeWeChat(gate=anyio.Event())
+
+    async with client_of(service, deadline=2.0) as client:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(client.upload, path)
+            await anyio.wait_all_tasks_blocked()
+            waiting = len(service.requests)
+            assert service.gate is not None
+            service.gate.set()
+
+    assert (waiting, len(service.stored), service.peak) == (1, 3, 1)
