@@ -245,7 +245,7 @@ async def test_params_of_another_kind(params: dict[str, str]) -> None:
     service = FakeWeChat()
 
     async with client_of(service, token=AppToken("wx1", "s")) as client:
-        with pytest.raises(TypeError, match="params are str"):
+        with pytest.raises(TypeError, match="params must be str"):
             await client.call("GET", IPS, params=params)
 
     assert service.requests == []

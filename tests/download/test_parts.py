@@ -243,7 +243,7 @@ async def test_another_part(wrong: str | None, tmp_path: Path) -> None:
     service = FakeWeChat(answers=[NEEDS_PARTS, part_of(65_536, wrong)])
 
     async with client_of(service, platform=WECOM) as client:
-        with pytest.raises(UnexpectedReply, match="not the part"):
+        with pytest.raises(UnexpectedReply, match="another part of the media"):
             await client.download("ID", tmp_path)
 
     assert names_in(tmp_path) == []
