@@ -219,7 +219,7 @@ async def test_waits_add_up() -> None:
     """Fault 7: many short waits for a body are one long wait for the deadline."""
     service = FakeWeChat(answers=[bodied(Dawdles())])
 
-    async with client_of(service, deadline=0.05) as client:
+    async with client_of(service, deadline=0.3) as client:
         async with client.stream("ID") as media:
             with anyio.fail_after(5), pytest.raises(TransferTimeout):
                 await collected(media)
@@ -231,10 +231,10 @@ async def test_own_work_does_not_count() -> None:
     """What is done with a chunk takes nothing off the deadline."""
     service = FakeWeChat({"ID": JPEG})
 
-    async with client_of(service, deadline=0.05) as client:
+    async with client_of(service, deadline=0.3) as client:
         async with client.stream("ID") as media:
             first = await anext(media)
-            await anyio.sleep(0.06)
+            await anyio.sleep(0.35)
             rest = await collected(media)
 
     assert first + rest == JPEG

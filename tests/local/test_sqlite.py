@@ -67,7 +67,11 @@ def test_no_hard_links_are_needed(
 
 def test_many_may_make_the_file_at_once(table: Table) -> None:
     """Whoever comes second finds it made, and takes no lock away by closing it."""
-    threads = [threading.Thread(target=connect, args=(table.path,)) for _ in range(20)]
+
+    def open_and_close() -> None:
+        connect(table.path).close()
+
+    threads = [threading.Thread(target=open_and_close) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -282,7 +282,7 @@ async def test_failing_link_is_asked_for_again() -> None:
     with Server() as server:
         broken = routes({MEDIA: link(f"{server.url}/v"), "/v": whole()[:-500]})
         server.scripts = [broken, always(whole())]
-        async with client_to(server, timeout=0.05) as client:
+        async with client_to(server, timeout=0.5) as client:
             media = await client.read("ID")
 
     assert media.content == JPEG

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import anyio
@@ -184,3 +185,12 @@ async def test_silent_body_outlasts_no_window(
                 await client.download("ID", tmp_path / "x.jpg")
 
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_call_that_nobody_reads() -> None:
+    """A call whose body is not taken ends with its deadline, and leaves nothing open."""
+    with Server(Peer.wait_finished, buffer=4096) as server:
+        async with client_to(server, deadline=0.2) as client:
+            with pytest.raises(TransferTimeout):
+                await client.call("POST", "/x", json={"text": "x" * 8_000_000})
+        gc.collect()

@@ -93,7 +93,7 @@ class Limits:
 
     def _tick(self) -> None:
         self._timer, self._due = None, math.inf
-        for limit in tuple(self._running):
+        for limit in sorted(self._running, key=lambda limit: limit.deadline):
             if limit.deadline <= limit.loop.time():
                 limit.cancel()
             else:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
@@ -215,9 +222,9 @@ class Requests:
             content=exchange.body,
             extensions=extensions,
         )
-        if isinstance(exchange.body, httpx.AsyncByteStream):
+        if exchange.body is not None:
             # httpx wraps it, and a transport that knows files would not see one.
-            request.stream = self.family.stream(exchange.body)
+            request.stream = self.family.stream(_stream_of(exchange.body))
         # Parameters of the client's own take the place of those in a URL.
         secret = secret_url(address, query, self.family.secret_url)
         request.url = with_defaults(secret, self.http.params)
@@ -258,6 +265,38 @@ def _short_call(
         way.send, exchange.method, url, exchange.headers, content, extensions
     )
     return Call(url.host, extensions["timeout"], send)
+
+
+def _stream_of(body: httpx.AsyncByteStream | bytes) -> httpx.AsyncByteStream:
+    return _Bytes(body) if isinstance(body, bytes) else body
+
+
+class _Bytes(httpx.AsyncByteStream):
+    """
+    Bytes, as often as they are asked for.
+
+    httpx's own are given by an async generator, which transports abandon when a
+    write fails, and then nobody closes it: on trio that is a ResourceWarning.
+    """
+
+    replayable = True
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._content)
+
+
+class _Once(AsyncIterator[bytes]):
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __anext__(self) -> bytes:
+        content, self._content = self._content, b""
+        if not content:
+            raise StopAsyncIteration
+        return content
 
 
 def _never() -> bool:
