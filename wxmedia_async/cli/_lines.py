@@ -61,6 +61,8 @@ def described(error: BaseException) -> str:
 
 def printable(text: str) -> str:
     """Escape what would end the line, move the cursor or recolour the terminal."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
