@@ -152,7 +152,8 @@ def turn(entry: Entry) -> Facts | Failure:
 def environment(job: Job) -> Iterator[tuple[str, str]]:
     """No proxies, and the authority for those that look for it here."""
     for name, value in os.environ.items():
-        if not name.lower().endswith("_proxy"):
+        # Compiled modules are kept, as pip does for those that it installs.
+        if not name.lower().endswith("_proxy") and name != "PYTHONDONTWRITEBYTECODE":
             yield name, value
     if job.ca is not None:
         yield "REQUESTS_CA_BUNDLE", job.ca
