@@ -211,7 +211,7 @@ class TransferError(MediaError):
 
     def __init__(self, message: str = "", *, phase: Phase = Phase.SEND) -> None:
         super().__init__(message)
-        self.phase = Phase(phase)
+        self.phase: Phase = Phase(phase)
 
 
 class Truncated(TransferError):
@@ -311,4 +311,4 @@ class DestinationUnusable(Exception):
     def __init__(self, cause: BaseException | str = "") -> None:
         super().__init__(cause)
         if isinstance(cause, BaseException):
-            self.__cause__ = cause
+            setattr(self, "__cause__", cause)  # noqa: B010  an annotation would clash

@@ -74,7 +74,7 @@ class MediaInParts:
         media = replies.media_of(probed.head)
         self.content_type: str | None = media.content_type
         self.filename: str | None = media.filename
-        self.first = probed.first
+        self.first: bytes = probed.first
         self.size = size
         self.received: int = 0
         self._session = session

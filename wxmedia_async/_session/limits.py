@@ -112,7 +112,7 @@ class _TaskLimit:
         self._deadline = deadline
         self._fired = False
         self._task: asyncio.Task[object] | None = None
-        self.loop = loop
+        self.loop: asyncio.AbstractEventLoop = loop
 
     @property
     def deadline(self) -> float:

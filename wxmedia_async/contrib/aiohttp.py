@@ -21,9 +21,9 @@ from ._relay import Asked, AskedFor, Shown, open_shown, pass_on, refusal_of, tak
 try:
     from aiohttp import web
     from aiohttp.typedefs import Handler
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(
-        'aiohttp is missing: pip install "wxmedia_async[aiohttp]"', name=error.name
+        'aiohttp is missing: pip install "wxmedia_async[aiohttp]"', name=_error.name
     ) from None
 
 

@@ -41,9 +41,9 @@ try:
         UnauthenticatedError,
     )
     from obstore.store import LocalStore, ObjectStore
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(
-        'obstore is missing: pip install "wxmedia_async[obstore]"', name=error.name
+        'obstore is missing: pip install "wxmedia_async[obstore]"', name=_error.name
     ) from None
 
 # The least that S3 takes for a part, and the most that goes in one request.

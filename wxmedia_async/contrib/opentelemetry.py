@@ -8,10 +8,10 @@ import attrs
 
 try:
     from opentelemetry import metrics, trace
-except ImportError as error:  # pragma: no cover - seen without the library only
+except ImportError as _error:  # pragma: no cover - seen without the library only
     raise ImportError(
         "contrib.opentelemetry needs: pip install 'wxmedia_async[opentelemetry]'"
-    ) from error
+    ) from _error
 
 from .._errors import APIError, MediaError
 from .._events import (

@@ -28,10 +28,10 @@ try:
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
     from starlette.types import Message, Receive, Scope, Send
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(
         'Starlette is missing: pip install "wxmedia_async[starlette]"',
-        name=error.name,
+        name=_error.name,
     ) from None
 
 

@@ -113,7 +113,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
         max_head: int = 64 * 1024,
     ) -> None:
         self._writer = Writer()
-        self.opener = Opener(encryption_for(verify))
+        self.opener: Opener = Opener(encryption_for(verify))
         self._pool = Pool(max_connections, keepalive_expiry)
         self._max_head = max_head
         self._buffer = memoryview(bytearray(_BUFFER))
