@@ -30,7 +30,7 @@ from ._work import Work
 _PATIENCE = 5.0
 
 # Items that a worker has for each transfer in flight, so that it need not wait.
-_AHEAD = 16
+_AHEAD = 2
 
 
 async def share(
