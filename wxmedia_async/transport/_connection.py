@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
@@ -61,6 +62,7 @@ class Connection:
     _sock: socket.socket
     _waiter: Waiter
     _turns: Turns = attrs.field(factory=Turns)
+    _turn_ends: float = attrs.field(default=0.0, init=False)
     is_tls: bool = attrs.field(init=False)
     more: int = attrs.field(init=False)
     lost: bool = attrs.field(default=False, init=False)
@@ -239,8 +241,8 @@ class Connection:
 
     async def breathe(self) -> None:
         """Let others run, where transfers have held the loop for long enough."""
-        if not self._turns.free():
-            await self._turns.take()
+        if time.monotonic() >= self._turn_ends:
+            self._turn_ends = await self._turns.take()
 
     def abort(self) -> None:
         """End both directions. Whoever uses the connection wakes up to fail."""

@@ -175,8 +175,7 @@ async def handshake(tls: ssl.SSLSocket, waiter: Waiter, turns: Turns) -> None:
         # It is a short message that there is always room for.
         await waiter.readable(None)
         # What follows takes as long as a large piece of a body.
-        if not turns.free():
-            await turns.take()
+        await turns.take()
     protocol = tls.selected_alpn_protocol()
     if protocol not in (None, "http/1.1"):
         # A context may have its own way of offering protocols.

@@ -9,6 +9,7 @@ each pass of the loop; who finds it used up waits, and comes first in a later pa
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections import deque
@@ -20,6 +21,9 @@ import attrs
 
 BUDGET = 0.004
 """Seconds that all transfers together may hold one pass of the loop."""
+
+TURN = 0.002
+"""Seconds for one of them while others wait: to change costs what is in the caches."""
 
 # After so many seconds the loop that was to end the pass is gone.
 _FORGOTTEN = 1.0
@@ -37,68 +41,73 @@ class Turns:
     _begun: bool = attrs.field(default=False, init=False)
     _ends: float = attrs.field(default=0.0, init=False)
     _served: int = attrs.field(default=0, init=False)
+    _used_up: bool = attrs.field(default=False, init=False)
     _home: tuple[int, object] | None = attrs.field(default=None, init=False)
     _waiting: deque[anyio.Event] = attrs.field(
         factory=lambda: deque[anyio.Event](), init=False
     )
+    # Those who were called in vain; they come before all others.
+    _first: deque[anyio.Event] = attrs.field(
+        factory=lambda: deque[anyio.Event](), init=False
+    )
 
-    def free(self) -> bool:
-        """Tell whether one more piece of work fits into this pass."""
+    async def take(self) -> float:
+        """
+        Return when there is room in a pass for some work.
+
+        Returns:
+            Until when the caller may go on without asking again, by `time.monotonic`.
+        """
         # Those who wait come first.
-        if self._waiting:
-            return False
-        return self._fits()
+        until = None if self._waiting or self._first else self._room()
+        if until is None:
+            await self._called(self._waiting)
+            while (until := self._room()) is None:
+                # Others were called too, and used it up.
+                await self._called(self._first)
+        return until
 
-    async def take(self) -> None:
-        """Return when a piece of work fits into a pass."""
-        if self.free():
-            return
-        ticket = self._queue(self._waiting.append)
-        await self._called(ticket)
-        while not self._fits():
-            # Others were called too, and used it up: they are behind this one now.
-            await self._called(self._queue(self._waiting.appendleft))
-
-    def _fits(self) -> bool:
+    def _room(self) -> float | None:
         now = time.monotonic()
         if not self._begun or now > self._ends + _FORGOTTEN:
             self._begin(now)
         if now >= self._ends:
-            return False
+            self._used_up = True
+            return None
         self._served += 1
-        return True
+        return min(now + TURN, self._ends)
 
     def _begin(self, now: float) -> None:
-        self._begun, self._served = True, 0
+        self._begun, self._served, self._used_up = True, 0, False
         self._ends = now + BUDGET
         self._home = _in_the_next_pass(self._end)
 
     def _end(self) -> None:
         self._begun = False
-        self._call(self._served)
+        # As many as had their turn in this pass, unless there was room for more.
+        self._call(self._served if self._used_up else math.inf)
 
-    def _call(self, count: int) -> None:
-        """Wake as many as will have their turn, and at least one."""
-        for _ in range(min(max(count, 1), len(self._waiting))):
-            self._waiting.popleft().set()
+    def _call(self, count: float) -> None:
+        """Wake so many, and at least one."""
+        left = max(count, 1)
+        while left > 0 and (queue := self._first or self._waiting):
+            queue.popleft().set()
+            left -= 1
 
-    def _queue(self, join: Callable[[anyio.Event], None]) -> anyio.Event:
+    async def _called(self, queue: deque[anyio.Event]) -> None:
         ticket = anyio.Event()
-        join(ticket)
+        queue.append(ticket)
         # A loop that is gone, or the parent's of a process that was forked, will
         # not end its pass.
         if not self._begun or self._home != (os.getpid(), _loop()):
             self._begin(time.monotonic())
-        return ticket
-
-    async def _called(self, ticket: anyio.Event) -> None:
         try:
             await ticket.wait()
         except BaseException:
             if ticket.is_set():
                 self._call(1)
             else:
-                self._waiting.remove(ticket)
+                queue.remove(ticket)
             raise
 
 
