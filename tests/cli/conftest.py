@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,13 @@ ServiceOf = Callable[[Platform], Service]
 
 
 @pytest.fixture
-def service_of() -> Iterator[ServiceOf]:
+def plain_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No id begins with two hyphens, which are an option's on a command line."""
+    monkeypatch.setattr(secrets, "token_urlsafe", secrets.token_hex)
+
+
+@pytest.fixture
+def service_of(plain_ids: None) -> Iterator[ServiceOf]:
     """Serves simulated platforms on ports, each with one valid id and secret."""
     with start_blocking_portal() as portal, ExitStack() as stack:
 

@@ -77,7 +77,9 @@ def wait_for_end(process: int) -> bool:
 
 def first_lines(process: subprocess.Popen[str], count: int) -> list[str]:
     assert process.stdout is not None
-    return [process.stdout.readline() for _ in range(count)]
+    lines = [process.stdout.readline() for _ in range(count)]
+    assert all(lines), process.communicate(timeout=PATIENCE)
+    return lines
 
 
 def rest(process: subprocess.Popen[str]) -> tuple[str, str]:

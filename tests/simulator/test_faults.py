@@ -314,7 +314,8 @@ async def test_latency(simulator: Simulator, on: Call) -> None:
         for _ in range(3):
             group.start_soon(call, http)
 
-    assert anyio.current_time() - began >= 0.05
+    # uvloop counts in whole milliseconds.
+    assert anyio.current_time() - began >= 0.049
     assert simulator.in_flight_peak == 3
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import anyio
 import attrs
-from anyio.abc import ByteReceiveStream, Process
+from anyio.abc import Process
 
 from .. import Progress
 from . import _lines
@@ -155,27 +155,25 @@ class Crew:
         self._wake()
 
     async def _employ(self, share: Share) -> None:
-        process = await anyio.open_process(
-            command(share),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None,
-            env=environment(),
-            # Ctrl-C is for this process; it tells the others.
-            start_new_session=True,
-        )
-        worker, asked = Worker(process, share.common.concurrency * _AHEAD), True
+        with anyio.CancelScope(shield=True) as starting:
+            # Nobody would have what was started, and cancelled before it was here.
+            worker = Worker(await started(share), share.common.concurrency * _AHEAD)
+            starting.shield = False
+            await self._lead(worker)
+            self._lose(worker)
+
+    async def _lead(self, worker: Worker) -> None:
+        """Have it work until all is done, or it ends."""
+        asked = True
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._feed, worker)
-                assert process.stdout is not None
-                await self._listen(worker, process.stdout)
+                await self._listen(worker)
                 asked = False
                 tasks.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
-                await ended(process, asked=asked)
-        self._lose(worker)
+                await ended(worker.process, asked=asked)
 
     async def _feed(self, worker: Worker) -> None:
         while not self._is_over():
@@ -196,9 +194,10 @@ class Crew:
     def _is_over(self) -> bool:
         return self._all_read and not self._unsettled
 
-    async def _listen(self, worker: Worker, output: ByteReceiveStream) -> None:
+    async def _listen(self, worker: Worker) -> None:
+        assert worker.process.stdout is not None
         rest = b""
-        async for chunk in output:
+        async for chunk in worker.process.stdout:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 await self._settle(worker, json.loads(line))
@@ -250,6 +249,19 @@ class Crew:
             self.code = code
             self._screen.complain(complaint)
         self.scope.cancel()
+
+
+async def started(share: Share) -> Process:
+    """Start a worker, whose errors go where ours go."""
+    return await anyio.open_process(
+        command(share),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=None,
+        env=environment(),
+        # Ctrl-C is for this process; it tells the others.
+        start_new_session=True,
+    )
 
 
 def command(share: Share) -> list[str]:

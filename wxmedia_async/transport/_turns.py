@@ -72,7 +72,6 @@ class Turns:
         if not self._begun or now > self._ends + _FORGOTTEN:
             self._begin(now)
         if now >= self._ends:
-            self._used_up = True
             return None
         self._served += 1
         return min(now + TURN, self._ends)
@@ -97,10 +96,13 @@ class Turns:
     async def _called(self, queue: deque[anyio.Event]) -> None:
         ticket = anyio.Event()
         queue.append(ticket)
+        now = time.monotonic()
         # A loop that is gone, or the parent's of a process that was forked, will
         # not end its pass.
         if not self._begun or self._home != (os.getpid(), _loop()):
-            self._begin(time.monotonic())
+            self._begin(now)
+        elif now >= self._ends:
+            self._used_up = True
         try:
             await ticket.wait()
         except BaseException:
