@@ -8,13 +8,20 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.abc
+import coverage
 import pytest
 
 from tests.cli.service import CREDENTIALS, Service, json_lines, started
 from wxmedia_async import Rate
+from wxmedia_async.cli import _crew
+from wxmedia_async.cli._crew import Worker, ended
 from wxmedia_async.cli._options import Common
 from wxmedia_async.cli._share import parts_of
 
@@ -27,6 +34,15 @@ PATIENCE = 20
 
 SLOWLY = ["--rate", "20/1"]
 """So that a batch is not over before something can happen to it."""
+
+
+@pytest.fixture(autouse=True)
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where coverage counts, it counts in these processes too."""
+    counting = coverage.Coverage.current()
+    if counting is not None:
+        monkeypatch.setenv("COVERAGE_PROCESS_START", str(counting.config.config_file))
+        monkeypatch.setenv("COVERAGE_FILE", counting.config.data_file)
 
 
 @pytest.fixture
@@ -231,6 +247,46 @@ def test_interrupted(
 
 
 @on_linux
+def test_live_display(service: Service, ids: list[str], inbox: Path) -> None:
+    """On a terminal all see how far the transfers of all workers are."""
+    service.simulator.fail(1, "slow", on="download")
+    command = ["download", ids[0], "gone", "--to", inbox, "--workers", 2]
+    screen, theirs = os.openpty()
+
+    with started(
+        *command,
+        "--base-url",
+        service.url,
+        environment={**CREDENTIALS, "TERM": "xterm", "COLUMNS": "120"},
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = b"".join(until(b" of 103 bytes", screen, process))
+        process.send_signal(signal.SIGINT)
+        shown += b"".join(until(None, screen, process))
+    os.close(screen)
+
+    assert process.returncode == 130
+    assert shown.count(b"gone: MediaNotFound") == 1
+
+
+def until(
+    wanted: bytes | None, screen: int, process: subprocess.Popen[str]
+) -> Iterator[bytes]:
+    """Return what is shown until it is there; None: until nobody shows anything."""
+    hangs = threading.Timer(PATIENCE, process.kill)
+    hangs.start()
+    # Linux says by an error that nobody has the terminal open any more.
+    with suppress(OSError):
+        while chunk := os.read(screen, 65_536):
+            yield chunk
+            if wanted is not None and wanted in chunk:
+                break
+    hangs.cancel()
+
+
+@on_linux
 def test_killed(service: Service, ids: list[str], inbox: Path) -> None:
     """Workers end with the process that started them, however that ends."""
     service.simulator.fail(8, "stall", on="download")
@@ -249,6 +305,30 @@ def test_killed(service: Service, ids: list[str], inbox: Path) -> None:
 
     assert len(workers) == 2
     assert (left, err) == ([], "")
+
+
+def test_one_id_twice(service: Service, inbox: Path) -> None:
+    """Each mention has its outcome, also of an id that Python keeps only once."""
+    code, out, err = run(
+        service, "download", *"xxxx", "--to", inbox, "--workers", 2, "--json"
+    )
+
+    assert (code, err.count("x: MediaNotFound")) == (1, 4)
+    assert [line["item"] for line in json_lines(out)] == [*"xxxx"]
+
+
+def test_warnings(service: Service, many: list[Path], tmp_path: Path) -> None:
+    """What a worker warns of is told, without a traceback."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+
+    code, out, err = run(
+        service, "upload", *many[:1], "--workers", 2, "--cache", cache, "--quiet"
+    )
+
+    assert (code, len(out.splitlines())) == (0, 1)
+    assert "failed and is passed over" in err
+    assert err.count("\n") == 1
 
 
 def test_manifest_that_is_something_else(
@@ -293,6 +373,41 @@ def test_no_worker_is_started_without_credentials(
 
     assert process.returncode == 2
     assert err.count("\n") == 1
+
+
+async def process_of(program: str) -> anyio.abc.Process:
+    command = [sys.executable, "-c", program]
+    return await anyio.open_process(command, stderr=None)
+
+
+async def test_nothing_is_given_to_a_worker_that_is_gone() -> None:
+    """Who gives it something waits; that it is gone is found out by who listens."""
+    worker = Worker(await process_of("import sys; sys.stdin.close()"), 1)
+    await worker.process.wait()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(worker.send, b"[1]\n" * 100_000)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    await worker.process.aclose()
+
+
+async def test_a_worker_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is killed after a while."""
+    monkeypatch.setattr(_crew, "_PATIENCE", 0.01)
+    program = """if True:
+        import signal
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print(end="-", flush=True)
+        signal.pause()
+    """
+    process = await process_of(program)
+    assert process.stdout is not None
+    await process.stdout.receive()
+
+    await ended(process, asked=True)
+
+    assert process.returncode == -signal.SIGKILL
 
 
 BOUNDS = [(1, 1, None), (2, 16, None), (3, 16, 20), (8, 3, 100), (8, 16, 5), (7, 7, 7)]

@@ -216,8 +216,7 @@ class Crew:
 
     def _hear(self, worker: Worker, message: Message) -> None:
         for number, done, total in message.get("moving", ()):
-            if number in worker.orders:
-                self._tally.note(Progress(worker.orders[number], done, total))
+            self._tally.note(Progress(worker.orders[number], done, total))
         if "warning" in message:
             self._screen.complain(message["warning"])
         if "refused" in message:

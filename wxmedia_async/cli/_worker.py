@@ -198,5 +198,5 @@ def _message(share: Share, orders: Orders, outcome: AnyOutcome) -> Message:
     }
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no branch  - it is nothing else
     main()
