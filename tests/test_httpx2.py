@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -206,6 +207,21 @@ async def test_no_secret(caplog: pytest.LogCaptureFixture) -> None:
 
     assert "access_token=***" in shown[0]
     assert TOKEN not in shown[0] + caplog.text
+
+
+async def test_timeout() -> None:
+    """A Timeout of httpx2 is taken part by part, as one of httpx is."""
+    seen: list[object] = []
+
+    def look(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request.extensions["timeout"])
+        return answer(request)
+
+    timeout: Any = httpx2.Timeout(7.0, connect=2.0, pool=None)
+    async with client_of(look, timeout=timeout) as client:
+        await client.call("POST", "/cgi-bin/any", json={})
+
+    assert seen == [{"connect": 2.0, "read": 7.0, "write": 7.0, "pool": None}]
 
 
 async def test_respx() -> None:
