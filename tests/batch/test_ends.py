@@ -22,6 +22,7 @@ from wxmedia_async import (
     Download,
     MediaNotFound,
     Outcome,
+    Progress,
     Upload,
 )
 
@@ -129,6 +130,24 @@ async def test_a_token_provider_may_let_out_what_is_no_exception(
         found = await drained(client.download_many(["m0", "m1", "m2"], Kept()))  # type: ignore[arg-type]
 
     assert [outcome.ok for outcome in found] == [True, False, True]
+
+
+async def test_a_progress_callback_may_let_out_what_is_no_exception(
+    service: FakeWeChat, tmp_path: Path
+) -> None:
+    """And what is told of progress: it fails the item that it was told of."""
+    error = OddError()
+
+    def progress(told: Progress) -> None:
+        if told.item == "m7":
+            raise error
+
+    async with client_of(service, max_concurrency=4) as client:
+        batch = client.download_many(service.stored, tmp_path, progress=progress)
+        found = await drained(batch)
+
+    assert [outcome.index for outcome in found if not outcome.ok] == [7]
+    assert found[7].error is error
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
@@ -481,6 +500,28 @@ async def test_the_items_generator_is_closed(
                     break
 
         assert closed == [True]
+
+
+@on_asyncio
+async def test_items_may_survive_a_cancellation_of_their_own(
+    service: FakeWeChat,
+) -> None:
+    """What their code waits for is cancelled, and not they: they go on to their end."""
+
+    async def items() -> AsyncGenerator[str]:
+        loop = asyncio.get_running_loop()
+        for media_id in service.stored:
+            answer = loop.create_future()
+            loop.call_soon(answer.cancel)
+            with suppress(asyncio.CancelledError):
+                await answer
+            yield media_id
+
+    async with client_of(service, max_concurrency=3) as client:
+        target: Any = Kept()
+        found = await drained(client.download_many(items(), target))
+
+    assert [outcome.ok for outcome in found] == [True] * 20
 
 
 @pytest.mark.parametrize("raises", [False, True])

@@ -119,10 +119,15 @@ async def test_an_equal_item_takes_over_what_failed(
 ) -> None:
     """What waits for an equal one that fails is not lost with it."""
     service.answers = [httpx.Response(200, text="<html>a login page")]
+    service.gate = anyio.Event()
     async with client_of(service) as client:
         batch = client.download_many(["a"] * 4, tmp_path / "in", manifest=manifest)
-        found = await drained(batch)
+        async with batch as outcomes:
+            await anyio.wait_all_tasks_blocked()
+            service.gate.set()
+            found = [outcome async for outcome in outcomes]
 
+    found.sort(key=lambda outcome: outcome.index)
     assert [outcome.ok for outcome in found] == [False, True, True, True]
     assert [outcome.skipped for outcome in found].count(True) == 2
     assert len(service.requests) == 2

@@ -90,6 +90,7 @@ async def test_torn_at_any_byte(service: FakeWeChat, manifest: Path) -> None:
         b'{"key": "a", "ki',
         b"[" * 100_000 + b"\n",
         b"x" * 3_000_000 + b"\n",
+        b"x" * 3_000_000,
     ],
     ids=lambda line: line[:12].decode("latin-1") + str(len(line)),
 )
@@ -173,6 +174,22 @@ def old_saved(path: Path, kind: str = "saved") -> str:
     )
 
 
+async def test_lines_that_another_program_has_rewritten_are_known(
+    service: FakeWeChat, manifest: Path
+) -> None:
+    """However its JSON is written, a record is one."""
+    async with client_of(service) as client:
+        await drained(downloads(client, ["a", "gone"], manifest))
+        parsed = map(json.loads, manifest.read_text().splitlines())
+        tidy = [json.dumps(line, sort_keys=True) + "\n" for line in parsed]
+        manifest.write_text("".join(tidy))
+
+        found = await drained(downloads(client, ["a", "gone"], manifest))
+
+    assert [outcome.skipped for outcome in found] == [True, True]
+    assert len(service.requests) == 2
+
+
 @pytest.mark.parametrize("kind", ["saved", "publishing"])
 async def test_downloads_of_0_1_0_are_known(
     service: FakeWeChat, manifest: Path, kind: str
@@ -214,6 +231,23 @@ async def test_failures_of_0_1_0_take_nothing_back(
 
     assert found[0].skipped
     assert isinstance(found[1].error, FileExistsError)
+
+
+async def test_downloads_of_0_1_0_are_no_uploads(
+    service: FakeWeChat, manifest: Path
+) -> None:
+    """A key of the first version may have been used for both."""
+    facts = {"content_type": None, "filename": None, "verified": True, "size": 9}
+    manifest.write_text(
+        old("a", "saved", media_id="a", path=None, location="a.jpg", **facts)
+    )
+
+    async with client_of(service) as client:
+        upload = [Upload(JPEG, key="a")]
+        (found,) = await drained(client.upload_many(upload, manifest=manifest))
+
+    assert isinstance(found.unwrap(), UploadedMedia)
+    assert not found.skipped
 
 
 async def test_uploads_of_0_1_0_are_known(service: FakeWeChat, manifest: Path) -> None:

@@ -37,7 +37,7 @@ def unlock(file: Lockable) -> None:
 
 
 def _change(file: Lockable, *, begin: bool) -> None:
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover  - there is msvcrt on Windows alone
         import msvcrt
 
         file.seek(_LOCKED_BYTE)
