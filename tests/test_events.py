@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import time
 from collections.abc import AsyncIterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from wxmedia_async import (
     Failed,
     Finished,
     MediaNotFound,
+    MemoryUploadCache,
     Paused,
     RateLimited,
     Renewed,
@@ -195,6 +197,19 @@ async def test_source_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         await watching.client.upload(tmp_path / "nowhere")
 
+    assert watching.events == []
+
+
+async def test_what_a_cache_knows() -> None:
+    """An upload that is not sent, as its media_id is known, is not told either."""
+    service = FakeWeChat(created_at=int(time.time()))
+    watching = Watching(service, upload_cache=MemoryUploadCache(), account="a")
+    await watching.client.upload(JPEG)
+    watching.events.clear()
+
+    known = await watching.client.upload(JPEG)
+
+    assert known.media_id == "m0"
     assert watching.events == []
 
 

@@ -83,6 +83,22 @@ async def test_cancellation_of_something_of_theirs_is_sealed() -> None:
     assert isinstance(caught.value.error, asyncio.CancelledError)
 
 
+async def test_cancellation_that_was_kept_is_sealed() -> None:
+    """One of a scope that has ended says nothing of this task."""
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await anyio.lowlevel.checkpoint()
+        except anyio.get_cancelled_exc_class() as error:
+            kept = error
+            raise
+
+    with pytest.raises(Raised) as caught, sealed:
+        raise kept
+
+    assert caught.value.error is kept
+
+
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_what_ends_a_program_passes(kind: type[BaseException]) -> None:
     """Nobody waits for an outcome then."""

@@ -254,6 +254,37 @@ async def test_read_in_another_task() -> None:
     assert got == [JPEG]
 
 
+class Held(httpx.AsyncByteStream):
+    """Gives one chunk, and the rest when it is let go."""
+
+    def __init__(self) -> None:
+        self.gate = anyio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield JPEG[:1000]
+        await self.gate.wait()
+        yield JPEG[1000:]
+
+
+async def test_read_in_two_tasks_at_once() -> None:
+    """Who asks while another waits for the next chunk is refused, and takes none."""
+    body, got = Held(), list[bytes]()
+    service = FakeWeChat(answers=[bodied(body)])
+
+    async def read(media: MediaStream) -> None:
+        got.append(await collected(media))
+
+    async with client_of(service) as client, client.stream("ID") as media:
+        async with anyio.create_task_group() as readers:
+            readers.start_soon(read, media)
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(RuntimeError, match="another task is waiting"):
+                await anext(media)
+            body.gate.set()
+
+    assert got == [JPEG]
+
+
 async def test_closed_client() -> None:
     """Fault 33: once the client is closed, a stream gives ClientClosed."""
     service = FakeWeChat({"ID": JPEG})

@@ -620,6 +620,29 @@ async def test_a_copy_is_known_as_the_same(
 
 
 @pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="named files only")
+@pytest.mark.parametrize("overwrite", [False, True])
+async def test_a_disk_without_room_for_a_copy_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    """Fault 29: where a file can get a name by a copy alone, that may be too much."""
+
+    def fill(_: Part) -> None:
+        monkeypatch.setattr("os.link", fail_with(errno.EPERM))
+        monkeypatch.setattr("os.write", fail_with(errno.ENOSPC))
+
+    with none_left_open(), pytest.raises(OSError, match="No space left"):
+        await save(
+            tmp_path / "cat",
+            b"cat",
+            file_io="inline",
+            overwrite=overwrite,
+            before_publishing=fill,
+        )
+
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="named files only")
 async def test_a_file_in_the_making_has_no_name(tmp_path: Path) -> None:
     """Where disks can, a kill leaves nothing, for there is nothing to be left."""
     async with open_part(str(tmp_path / "cat"), file_io="inline") as part:
@@ -645,3 +668,21 @@ def test_old_parts_are_removed(tmp_path: Path) -> None:
 
     assert mine not in names(tmp_path)
     assert len(names(tmp_path)) == len([young, *others]) + 2
+
+
+def test_a_folder_of_very_many_files_is_looked_at_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its old parts hold nobody up: some are removed now, the others another time."""
+    monkeypatch.setattr("wxmedia_async._files.draft._PATIENCE", -1.0)
+    for n in range(3):
+        old = tmp_path / f".cat.{n:016x}.part"
+        old.touch()
+        os.utime(old, (0, 0))
+
+    left = []
+    for _ in range(3):
+        remove_old_parts(str(tmp_path))
+        left.append(len(names(tmp_path)))
+
+    assert left == [2, 1, 0]

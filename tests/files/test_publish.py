@@ -146,7 +146,7 @@ def test_a_file_is_replaced(tmp_path: Path, part: Path) -> None:
     assert contents(tmp_path) == {"final": b"cat"}
 
 
-@pytest.mark.parametrize("lacks", ["ctypes", "renameat2", "the call", "locks"])
+@pytest.mark.parametrize("lacks", ["ctypes", "renameat2", "the call", "locks", "fcntl"])
 def test_systems_that_have_less(
     tmp_path: Path, part: Path, monkeypatch: pytest.MonkeyPatch, lacks: str
 ) -> None:
@@ -163,6 +163,8 @@ def test_systems_that_have_less(
         monkeypatch.setattr(ctypes, "get_errno", lambda: errno.EINVAL)
     if lacks == "locks":
         monkeypatch.setattr(fcntl, "flock", fail_with(errno.ENOLCK))
+    elif lacks == "fcntl":
+        monkeypatch.setitem(sys.modules, "fcntl", None)
 
     add(part, tmp_path / "final")
     part.write_bytes(b"dog")
