@@ -310,6 +310,29 @@ async def test_an_iterator_that_was_made_for_us_is_closed() -> None:
     assert made.closed
 
 
+async def test_an_iterator_that_cannot_be_closed_need_not_be() -> None:
+    """An iterator is promised to give things, and nothing else."""
+
+    class Bare:
+        def __init__(self) -> None:
+            self._pieces = [b"ca", b"t"]
+
+        def __aiter__(self) -> Any:
+            return self
+
+        async def __anext__(self) -> bytes:
+            if not self._pieces:
+                raise StopAsyncIteration
+            return self._pieces.pop(0)
+
+    class Making:
+        def __aiter__(self) -> Bare:
+            return Bare()
+
+    assert await read_from(Making(), size=3) == b"cat"
+    assert await read_from(Making()) == b"cat"
+
+
 async def test_a_generator_that_was_not_read_to_its_end_is_closed() -> None:
     """Its clean-up runs at once, not when the garbage collector likes."""
     pieces = Pieces(b"x" * 64, b"y" * 64)

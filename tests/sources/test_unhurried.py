@@ -230,6 +230,34 @@ async def test_reads_that_fail_fail() -> None:
         await read_from(Broken())
 
 
+class OfItsOwn:
+    """A file that is none of the standard library's, and does not say how it reads."""
+
+    def __init__(self, *answers: bytes | Exception) -> None:
+        self._answers = list(answers)
+
+    def read(self, size: int) -> bytes:
+        """Give what there is, even if nothing was asked for."""
+        answer = self._answers.pop(0) if self._answers else b""
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.mark.parametrize("size", [None, 9])
+@pytest.mark.parametrize("kind", [RuntimeError, ZeroDivisionError])
+async def test_the_first_read_may_fail(kind: type[Exception], size: int | None) -> None:
+    """What it raises comes out, be it of the type that event loops raise as well."""
+    with pytest.raises(kind, match="of its own"):
+        await read_from(OfItsOwn(kind("of its own")), size=size)
+
+
+@pytest.mark.parametrize("size", [None, 3])
+async def test_reads_may_give_more_than_they_are_asked_for(size: int | None) -> None:
+    """Bytes that come where none were asked for are sent as all others."""
+    assert await read_from(OfItsOwn(b"ca", b"t"), size=size) == b"cat"
+
+
 @posix
 async def test_a_nonblocking_pipe_is_waited_for(pipe: tuple[Any, Any]) -> None:
     """A pipe that says "not yet" is asked again when there is something."""

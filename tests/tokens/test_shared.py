@@ -185,10 +185,24 @@ async def test_a_fetch_that_fails_is_no_failure_of_the_store(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A lock that passes on what happened inside is not complained about."""
-    store = Store(frozenset(), OSError())
 
-    with pytest.raises(CredentialsError):
-        await refused(store).get()
+    class Raising:
+        async def __aenter__(self) -> None:
+            return
+
+        async def __aexit__(
+            self, kind: object, error: BaseException | None, frames: object
+        ) -> None:
+            assert error is not None
+            raise error
+
+    class Strange(Store):
+        def lock(self, key: str) -> AbstractAsyncContextManager[None]:
+            return Raising()
+
+    for store in (Store(frozenset(), OSError()), Strange(frozenset(), OSError())):
+        with pytest.raises(CredentialsError):
+            await refused(store).get()
 
     assert caplog.records == []
 

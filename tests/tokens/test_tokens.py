@@ -547,6 +547,18 @@ def test_wrong_tokens_are_refused() -> None:
         AccessToken("t", datetime(2026, 1, 1))  # noqa: DTZ001
 
 
+@pytest.mark.parametrize("secret", [b"SECRET", ["SECRET"], None])
+def test_what_is_no_text_is_refused_and_not_shown(secret: Any) -> None:
+    """Fault 34: an error that names the field does not say what was in it."""
+    for kind in (AppToken, CorpToken):
+        with pytest.raises(TypeError, match=r"^secret is a str, not ") as caught:
+            kind("id", secret)
+        assert "SECRET" not in str(caught.value)
+    with pytest.raises(TypeError, match=r"^value is a str, not ") as caught:
+        StaticToken(secret)
+    assert "SECRET" not in str(caught.value)
+
+
 async def test_fault_34_no_secret_in_any_repr() -> None:
     """Fault 34: neither secrets nor tokens are in the repr of what holds them."""
     endpoint = Endpoint(["SECRET-token"])

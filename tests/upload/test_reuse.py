@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import logging
 import os
@@ -29,13 +30,17 @@ from wxmedia_async import (
     MemoryUploadCache,
     RetryPolicy,
     ServerBusy,
+    SourceChanged,
     TransferTimeout,
     UploadCache,
     UploadedMedia,
 )
+from wxmedia_async._sources.plain_file import pread
 from wxmedia_async._upload.reuse import account_of
 
 MakeCache = Callable[[], UploadCache]
+
+PREAD = "wxmedia_async._upload.reuse.pread"
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -469,6 +474,69 @@ async def test_a_file_that_was_sent_by_its_descriptor_is_looked_at(
                 await client.upload(JPEG)
 
     assert [JPEG in request.body for request in server.requests] == [False, True]
+
+
+async def test_a_file_that_cannot_be_looked_at_again_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was sent by its descriptor: then it is done, and nobody knows with what."""
+    path, _ = file(tmp_path)
+
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    now = int(datetime.now(UTC).timestamp())
+    fresh = said(f'{{"type":"image","media_id":"m1","created_at":{now}}}')
+    with monkeypatch.context() as broken, Server(always(fresh)) as server:
+        cache = Meddling(lambda: broken.setattr(PREAD, fail))
+        async with client_to(server, upload_cache=cache, account="a") as client:
+            first = await client.upload(path)
+            broken.undo()
+            cache.happens = lambda: None
+            await client.upload(path)
+
+    assert first.media_id == "m1"
+    assert [JPEG in request.body for request in server.requests] == [True, True]
+
+
+async def test_bytes_that_nobody_read_are_not_remembered(cache: UploadCache) -> None:
+    """A service that answers before it has read them may have taken any."""
+
+    class Hasty(httpx.AsyncBaseTransport):
+        answered = 0
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            self.answered += 1
+            now = int(datetime.now(UTC).timestamp())
+            told = {"type": "image", "media_id": "m", "created_at": now}
+            return httpx.Response(200, json=told)
+
+    hasty = Hasty()
+    async with client_of(hasty, upload_cache=cache, account="a") as client:
+        for _ in range(2):
+            await client.upload(JPEG)
+
+    assert hasty.answered == 2
+
+
+async def test_a_file_that_shrinks_while_it_is_looked_at(
+    service: FakeWeChat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a source that changed, with a cache as well as without one."""
+    path, _ = file(tmp_path)
+    cache = MemoryUploadCache()
+
+    def shrinking(fd: int, size: int, offset: int) -> bytes:
+        os.truncate(path, len(JPEG) - 1)
+        return pread(fd, size, offset)
+
+    monkeypatch.setattr(PREAD, shrinking)
+    async with client_of(service, upload_cache=cache, account="a") as client:
+        with pytest.raises(SourceChanged):
+            await client.upload(path)
+
+    assert service.stored == {}
+    assert not cache._kept
 
 
 async def test_what_is_read_again_for_the_cache_is_read_once(
