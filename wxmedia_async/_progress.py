@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import attrs
 
+from ._foreign import Raised, sealed
 from ._models import Progress
 
 ProgressCallback: TypeAlias = Callable[[Progress], object]
@@ -35,11 +36,14 @@ class Reporter:
             return
         self._last = (done, total)
         try:
-            self._callback(Progress(self._item, done, total))
-        # It is the user's code, which may raise anything, and it is not worth
-        # a transfer that works.
-        except Exception:
-            logger.exception("the progress callback failed; the transfer goes on")
+            with sealed:
+                self._callback(Progress(self._item, done, total))
+        # It is not worth a transfer that works.
+        except Raised as raised:
+            logger.error(
+                "the progress callback failed; the transfer goes on",
+                exc_info=raised.error,
+            )
 
     def _is_no_news(self, done: int, total: int | None) -> bool:
         # A part that is asked for again does not count twice.

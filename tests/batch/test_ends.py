@@ -132,22 +132,43 @@ async def test_a_token_provider_may_let_out_what_is_no_exception(
     assert [outcome.ok for outcome in found] == [True, False, True]
 
 
-async def test_a_progress_callback_may_let_out_what_is_no_exception(
-    service: FakeWeChat, tmp_path: Path
+@pytest.mark.parametrize("kind", [LookupError, OddError, asyncio.CancelledError])
+async def test_what_a_progress_callback_lets_out_harms_no_item(
+    service: FakeWeChat,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    kind: type[BaseException],
 ) -> None:
-    """And what is told of progress: it fails the item that it was told of."""
-    error = OddError()
+    """It is logged, and the file is there."""
 
     def progress(told: Progress) -> None:
         if told.item == "m7":
-            raise error
+            raise kind
 
     async with client_of(service, max_concurrency=4) as client:
         batch = client.download_many(service.stored, tmp_path, progress=progress)
         found = await drained(batch)
 
-    assert [outcome.index for outcome in found if not outcome.ok] == [7]
-    assert found[7].error is error
+    assert all(outcome.ok for outcome in found)
+    assert "the progress callback failed" in caplog.text
+
+
+async def test_a_path_may_let_out_what_is_no_exception(
+    service: FakeWeChat, tmp_path: Path
+) -> None:
+    """Whatever tells the path of an item: it fails that item alone."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8\xff")
+    error = OddError()
+
+    class Odd:
+        def __fspath__(self) -> str:
+            raise error
+
+    async with client_of(service) as client:
+        found = await drained(client.upload_many([path, Odd(), path]))
+
+    assert [outcome.error for outcome in found] == [None, error, None]
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
