@@ -314,6 +314,41 @@ def test_alias(backend: str) -> None:
     assert json.loads(done.stdout) == ["httpx2", 27]
 
 
+FAILING = """
+import sys, httpx2
+httpx2.alias_httpx()
+import anyio
+from wxmedia_async import MediaClient, RetryPolicy, TransferError
+
+async def main():
+    def fail(request):
+        raise getattr(httpx2, sys.argv[2])("lost")
+
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(fail))
+    async with http, MediaClient(None, http=http) as client:
+        try:
+            await client.with_options(retry=RetryPolicy(attempts=1)).read("ID")
+        except TransferError as error:
+            return type(error.__cause__).__name__
+
+print(anyio.run(main, backend=sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("error", ["ConnectError", "InvalidURL"])
+def test_errors_of_alias(backend: str, error: str) -> None:
+    """Its errors become ours there as well, and are their causes."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAILING, backend, error],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stdout.strip(), done.stderr) == (error, "")
+
+
 async def test_cancelled() -> None:
     """A cancelled transfer gives its slot back."""
     gate = anyio.Event()
