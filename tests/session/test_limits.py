@@ -134,6 +134,33 @@ async def test_cancelled_twice(only_ours: bool) -> None:
 
 
 @KINDS
+async def test_ended_twice(only_ours: bool) -> None:
+    """A client may be closed right when a deadline has passed: that is one end."""
+    limit, done = Limits().limit(60.0, only_ours=only_ours), list[str]()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stay, limit, done)
+            await anyio.wait_all_tasks_blocked()
+            limit.cancel()
+            limit.cancel()
+
+    assert done == ["ended"]
+
+
+@KINDS
+async def test_deadline_that_is_moved_before(only_ours: bool) -> None:
+    """A deadline may be moved before the block begins, too."""
+    limit, done = Limits().limit(60.0, only_ours=only_ours), list[str]()
+    limit.deadline = anyio.current_time() + 0.01
+
+    with anyio.fail_after(5):
+        await stay(limit, done)
+
+    assert done == ["ended"]
+
+
+@KINDS
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_the_task_goes_on(only_ours: bool) -> None:
     """After its limit a task is as if it had never been cancelled."""

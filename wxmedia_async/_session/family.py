@@ -161,7 +161,4 @@ def _successors_stream(module: ModuleType) -> Any:
         def __aiter__(self) -> AsyncIterator[bytes]:
             return aiter(self._body)
 
-        async def aclose(self) -> None:
-            await self._body.aclose()
-
     return Stream

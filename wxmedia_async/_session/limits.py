@@ -121,8 +121,7 @@ class _TaskLimit:
     @deadline.setter
     def deadline(self, deadline: float) -> None:
         self._deadline = deadline
-        if self._task is not None:
-            self._limits.set_timer(self)
+        self._limits.set_timer(self)
 
     def cancel(self) -> None:
         if self._task is not None and not self._fired:
