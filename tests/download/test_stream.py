@@ -4,6 +4,7 @@ import math
 from collections.abc import AsyncIterator
 
 import anyio
+import attrs
 import httpx
 import pytest
 
@@ -148,6 +149,64 @@ async def test_left_early() -> None:
         await client.read("ID")
 
     assert service.peak == 1
+
+
+class Chunks:
+    """An iterator that is no generator, and so has no `aclose()`."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self.left:
+            raise StopAsyncIteration
+        self.left -= 1
+        return JPEG
+
+
+@attrs.frozen
+class Iterated(httpx.AsyncByteStream):
+    """A body that goes on, although it was closed."""
+
+    chunks: Chunks
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.chunks
+
+
+async def test_left_early_without_an_end() -> None:
+    """A transport whose body goes on after it was closed keeps nobody from leaving."""
+    chunks = Chunks(1_000_000)
+    endless = httpx.Response(200, stream=Iterated(chunks))
+    service = FakeWeChat({"ID": JPEG}, answers=[endless])
+
+    async with client_of(service, max_concurrency=1) as client:
+        async with client.stream("ID") as media:
+            await anext(media)
+        await client.read("ID")
+
+    assert chunks.left > 900_000
+
+
+class Answers(httpx.AsyncClient):
+    """A client of a user's that answers by itself, as those with a cache do."""
+
+    async def send(self, *_: object, **__: object) -> httpx.Response:
+        return bodied(Iterated(Chunks(1)))
+
+
+async def test_body_that_is_no_generator() -> None:
+    """Any iterator is a body: one can be read to its end, and be left early."""
+    async with Answers() as http, client_of(FakeWeChat(), http=http) as client:
+        async with client.stream("ID") as media:
+            content = await collected(media)
+        async with client.stream("ID") as media:
+            await anext(media)
+
+    assert content == JPEG
 
 
 async def test_error_in_the_block() -> None:

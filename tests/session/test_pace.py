@@ -237,6 +237,27 @@ async def test_deadline_goes_on_for_a_permit() -> None:
     assert all(deadline < math.inf for deadline in deadlines)
 
 
+async def test_deadline_goes_on_behind_one_who_waits_for_a_permit() -> None:
+    """Who waited for a slot waits for the rate as soon as one of the account does."""
+    bound = Bound(width_for(1))
+    other = Pace(bound, AccountPace(), None)
+    limited = Pace(bound, AccountPace(), Gate(anyio.Event()))
+    first, ones = await enter(other), [transfer(5.0) for _ in range(3)]
+
+    async with anyio.create_task_group() as waiters:
+        for one in ones:
+            waiters.start_soon(limited.enter, one, None)
+        await anyio.wait_all_tasks_blocked()
+        for_a_slot = [one.scope.deadline for one in ones]
+        other.leave(first)
+        await anyio.wait_all_tasks_blocked()
+        for_a_permit = [one.scope.deadline for one in ones]
+        waiters.cancel_scope.cancel()
+
+    assert for_a_slot == [math.inf] * 3
+    assert all(deadline < math.inf for deadline in for_a_permit)
+
+
 async def test_cancelled_at_the_rate() -> None:
     """Who is cancelled while waiting for a permit gives the slot back."""
     pace = pace_of(1, Gate(anyio.Event()))

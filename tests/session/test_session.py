@@ -64,6 +64,30 @@ async def test_renewed_token_is_used(operation: str) -> None:
     assert provider.renewed == ([] if operation == "call" else ["old"])
 
 
+async def test_token_that_another_transfer_has_replaced() -> None:
+    """Who hears late that a token is dead takes the new one, and renews nothing."""
+    gate = anyio.Event()
+    service = FakeWeChat({"A": JPEG, "B": JPEG}, valid="new-1", gate=gate)
+    provider = Lagging()
+    contents: list[bytes] = []
+
+    async def read(media_id: str) -> None:
+        content = await client.read(media_id)
+        contents.append(content.content)
+
+    async with client_of(service, token=provider) as client:
+        async with anyio.create_task_group() as late:
+            late.start_soon(read, "A")
+            await anyio.wait_all_tasks_blocked()
+            service.gate = None
+            await read("B")
+            gate.set()
+
+    assert contents == [JPEG, JPEG]
+    assert provider.renewed == ["old"]
+    assert len(service.requests) == 4
+
+
 async def test_two_dead_tokens_in_one_transfer() -> None:
     """A token that is replaced twice in a moment costs two renewals, and no item."""
     service = FakeWeChat({"ID": JPEG}, answers=[error(40001), error(40001)])
