@@ -277,16 +277,11 @@ async def _to_its_end(request: Awaitable[T]) -> T:
     so cannot be aborted.
     """
     running = asyncio.ensure_future(request)
-    running.add_done_callback(_read)
+    # Nobody may be left to look at how it ended, and asyncio complains of that.
+    running.add_done_callback(lambda ended: ended.exception())
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         with anyio.move_on_after(_PATIENCE, shield=True):
             await asyncio.wait([running])
         raise
-
-
-def _read(ended: asyncio.Future[T]) -> None:
-    """Nobody may be left to look at how it ended, and asyncio complains of that."""
-    if not ended.cancelled():
-        ended.exception()
