@@ -12,13 +12,23 @@ import pytest
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tests.fakes import JPEG, SECRET, TOKEN, FakeWeChat, client_of, error
-from wxmedia_async import AppToken, MediaClient, MediaNotFound, RetryPolicy
+from wxmedia_async import (
+    AppToken,
+    Finished,
+    MediaClient,
+    MediaNotFound,
+    RateLimited,
+    Retried,
+    RetryPolicy,
+    ServerBusy,
+    Started,
+)
 from wxmedia_async.contrib.opentelemetry import instrument
 
 
@@ -151,6 +161,56 @@ async def test_metrics_of_a_batch(telemetry: Telemetry, tmp_path: Any) -> None:
     assert len(telemetry.spans) == 100
     assert sum(len(span.events) for span in telemetry.spans) == 10
     assert "wxmedia.media_id" not in duration.attributes
+
+
+async def test_pause(telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That a transfer waits for its account is an event of its span, and no retry."""
+    monkeypatch.setattr(RateLimited, "retry_after", 0.01)
+    service = FakeWeChat({"ID": JPEG}, answers=[error(45011)])
+
+    async with telemetry.watching(service) as client:
+        await client.read("ID")
+
+    [span] = telemetry.spans
+    assert {event.name for event in span.events} == {"pause"}
+    told = span.events[0].attributes
+    assert told is not None
+    assert isinstance(told["wxmedia.wait"], float)
+    assert 0 < told["wxmedia.wait"] <= 0.01
+    assert telemetry.points("retries") == []
+
+
+class Faulty(SpanProcessor):
+    """Has something wrong with it."""
+
+    def on_start(self, *_: object, **__: object) -> None:
+        raise LookupError
+
+
+def test_span_that_cannot_be_started(telemetry: Telemetry) -> None:
+    """Where tracing fails at the start, what follows is measured all the same."""
+    about: dict[str, Any] = {
+        "transfer": 1,
+        "operation": "download",
+        "platform": "mini_program",
+        "media_id": "ID",
+        "attempt": 1,
+    }
+    telemetry.tracers.add_span_processor(Faulty())
+    tell = instrument(
+        tracer_provider=telemetry.tracers, meter_provider=telemetry.meters
+    )
+
+    with pytest.raises(LookupError):
+        tell(Started(**about))
+    tell(Retried(**about, error=ServerBusy(code=-1), wait=0.5))
+    tell(Finished(**about, bytes=9, seconds=2.0, slot_wait=0.0))
+
+    [active] = telemetry.points("active_transfers")
+    [retries] = telemetry.points("retries")
+    [duration] = telemetry.points("transfer.duration")
+    assert (active.value, retries.value, duration.sum) == (0, 1, 2.0)
+    assert telemetry.spans == []
 
 
 async def test_renewals(telemetry: Telemetry) -> None:

@@ -135,7 +135,7 @@ class _Instruments:
         elif isinstance(event, Renewed):
             self._meters.renewals.add(1, common)
             self._note(event, "token renewal", {})
-        elif isinstance(event, Paused):
+        elif isinstance(event, Paused):  # pragma: no branch  - the last of all kinds
             self._note(event, "pause", {"wxmedia.wait": event.wait})
 
     def _note(self, event: Event, name: str, told: Attributes) -> None:
