@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import socket
@@ -26,8 +27,11 @@ from tests.sockets.server import (
 from tests.transport.conftest import Authority
 from tests.transport.test_lanes import lanes
 from wxmedia_async.transport import _connect, _turns
-from wxmedia_async.transport._channel import Clear
+from wxmedia_async.transport._channel import Clear, encrypted
 from wxmedia_async.transport._connection import Connection
+from wxmedia_async.transport._network import Network
+from wxmedia_async.transport._open import Opener
+from wxmedia_async.transport._tls import encryption_for
 from wxmedia_async.transport._waiting import waiter_for
 
 PROXIES: dict[str, tuple[str, Script]] = {
@@ -113,6 +117,66 @@ async def test_certificate_behind_a_tunnel(
         await proxy.until_gone(0)
 
     assert "ALERT" in str(alerts[0])
+
+
+@pytest.mark.parametrize("name", [".test", "a\0b", "x" * 64])
+async def test_impossible_name(name: str) -> None:
+    """A name that cannot be in a certificate is a ConnectError."""
+    with Server(then_silent()) as server:
+        async with lanes() as client:
+            with pytest.raises(httpx.ConnectError, match="no name of a server"):
+                await client.get(
+                    server.url.replace("http:", "https:"),
+                    extensions={"sni_hostname": name},
+                )
+            await server.until_reached()
+            await server.until_gone(0)
+
+
+class Twisted:
+    """A channel to a peer of ours that shakes hands, and then talks nonsense."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._peer = tls.wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    async def receive(self, count: int, timeout: float | None) -> bytes:
+        return self._outgoing.read(count) or b"nonsense"
+
+    async def send(self, data: bytes, timeout: float | None) -> None:
+        self._incoming.write(data)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self._peer.do_handshake()
+
+
+async def test_tls_that_is_broken(context: ssl.SSLContext, tls: ssl.SSLContext) -> None:
+    """Where TLS has broken, neither direction goes on."""
+    encryption = encryption_for(context)
+    channel = encrypted(Twisted(tls), encryption, "127.0.0.1")
+    await channel.shake_hands()
+
+    with pytest.raises(httpx.ReadError):
+        await channel.receive(9, None)
+    with pytest.raises(httpx.WriteError):
+        await channel.send(b"x", None)
+
+
+def says_hello(peer: Peer) -> None:
+    peer.send(b"hello")
+
+
+async def test_stream_that_is_closed_late(context: ssl.SSLContext) -> None:
+    """Of an earlier connection, it takes no other one along."""
+    with Server(then_silent(says_hello)) as server:
+        network = Network(Opener(encryption_for(context)))
+        early = await network.connect_tcp("127.0.0.1", server.port)
+        late = await network.connect_tcp("127.0.0.1", server.port)
+        await early.aclose()
+        heard = await late.read(5)
+        network.close()
+        await server.until_gone(1)
+
+    assert heard == b"hello"
 
 
 async def test_stream_within_tls_that_is_cut(
@@ -336,6 +400,29 @@ async def test_what_this_machine_lacks(
             await client.get("http://127.0.0.1:1")
 
     assert info.value.errno == lack
+
+
+def received(sock: socket.socket, size: int) -> bytes:
+    sock.settimeout(5)
+    with sock.makefile("rb") as file:
+        return file.read(size)
+
+
+async def test_more_than_there_is_room_for() -> None:
+    """What the system does not take at once is sent as soon as it does."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    connection = Connection("", ours, waiter_for(ours))
+    content = bytes(range(250)) * 20_000
+
+    with theirs:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Clear(connection).send, content, None)
+            await anyio.wait_all_tasks_blocked()
+            arrived = await anyio.to_thread.run_sync(received, theirs, len(content))
+        connection.close()
+
+    assert arrived == content
 
 
 async def test_long_transfers_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import attrs
 import httpx
 
 from ._connection import Connection
-from ._tls import Encryption
+from ._tls import Encryption, check_name
 
 T = TypeVar("T")
 
@@ -66,25 +66,21 @@ class Encrypted:
     _outgoing: ssl.MemoryBIO
     tls: ssl.SSLObject
 
-    async def shake_hands(self, timeout: float | None) -> None:
+    async def shake_hands(self) -> None:
         """
-        Agree with the peer on everything.
+        Agree with the peer on everything, however long that takes.
 
         Raises:
             httpx.ConnectError: That failed; the certificate is wrong, perhaps.
         """
         try:
-            await self._until_done(self.tls.do_handshake, timeout)
+            await self._until_done(self.tls.do_handshake, None)
         except (ssl.SSLError, httpx.NetworkError) as error:
             raise httpx.ConnectError(str(error)) from error
-        except httpx.TimeoutException as error:
-            raise httpx.ConnectTimeout(str(error)) from error
 
     async def receive(self, count: int, timeout: float | None) -> bytes:
         try:
             return await self._until_done(lambda: self.tls.read(count), timeout)
-        except ssl.SSLZeroReturnError:
-            return b""
         except ssl.SSLError as error:
             # Among them a stream that was cut, and must not look as if it had ended.
             raise httpx.ReadError(str(error)) from error
@@ -140,6 +136,7 @@ def encrypted(below: Channel, encryption: Encryption, name: str) -> Encrypted:
     try:
         # The dot that ends a full name is no part of it in a certificate.
         host = name.rstrip(".")
+        check_name(host)
         with encryption.offering(context):
             tls = context.wrap_bio(incoming, outgoing, server_hostname=host)
     except ValueError as error:

@@ -185,7 +185,7 @@ class _Stream(httpcore.AsyncNetworkStream):
     async def _shaken(self, channel: Encrypted, timeout: float | None) -> None:
         # All of it together is one step, of however many messages.
         with anyio.move_on_after(timeout):
-            await channel.shake_hands(None)
+            await channel.shake_hands()
             return
         raise httpx.ConnectTimeout(f"no TLS within {timeout} s")
 

@@ -142,7 +142,7 @@ def encrypted(
         ValueError: The name of the server is none.
     """
     try:
-        _check_name(server_name)
+        check_name(server_name)
         with encryption.offering(encryption.context):
             return encryption.context.wrap_socket(
                 sock,
@@ -157,8 +157,16 @@ def encrypted(
         raise
 
 
-def _check_name(name: str) -> None:
-    # ssl finds out too late: it has taken the socket by then, and loses it.
+def check_name(name: str) -> None:
+    """
+    Make sure that *name* can be in a certificate.
+
+    ssl finds out too late, when it has taken the socket and loses it, and not always
+    by the same error.
+
+    Raises:
+        ValueError: It cannot.
+    """
     if not name or "\0" in name:
         raise ValueError(f"{name!r} cannot be in a certificate")
     name.encode("idna")
