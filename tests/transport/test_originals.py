@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import sys
+import types
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
@@ -106,6 +108,20 @@ def test_method_that_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         httpx.AsyncHTTPTransport, "__getattribute__", function(None), raising=False
     )
+
+    assert before
+    assert not originals.untouched()
+
+
+def test_pool_that_is_just_being_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """httpcore's pool is looked at as soon as there is one, not before."""
+    pool = type("AsyncConnectionPool", (), {"request": function(None)})
+    loading = types.ModuleType("httpcore")
+    monkeypatch.setitem(sys.modules, "httpcore", loading)
+    originals = Originals((httpx.AsyncHTTPTransport,))
+
+    before = originals.untouched()
+    monkeypatch.setattr(loading, "AsyncConnectionPool", pool, raising=False)
 
     assert before
     assert not originals.untouched()

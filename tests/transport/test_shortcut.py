@@ -295,13 +295,17 @@ async def test_the_transport_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         told.append(client.transport)
         with respx.mock:
             told.append(client.transport)
+        # Where tracers put theirs.
+        async with client.http._transport, httpx.AsyncHTTPTransport() as theirs:
+            client.http._transport = theirs
+            told.append(client.transport)
     async with httpx.AsyncClient() as http:
         told.append(MediaClient(None, http=http).transport)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:1")
     async with MediaClient(None) as client:
         told.append(client.transport)
 
-    assert told == ["sockets", "httpx", "yours", "httpx"]
+    assert told == ["sockets", "httpx", "httpx", "yours", "httpx"]
 
 
 @pytest.mark.parametrize(
