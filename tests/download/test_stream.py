@@ -151,14 +151,11 @@ async def test_left_early() -> None:
     assert service.peak == 1
 
 
-class Chunks:
+class Chunks(AsyncIterator[bytes]):
     """An iterator that is no generator, and so has no `aclose()`."""
 
     def __init__(self, count: int) -> None:
         self.left = count
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
 
     async def __anext__(self) -> bytes:
         if not self.left:

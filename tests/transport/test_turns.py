@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from itertools import pairwise
 
@@ -131,6 +132,25 @@ async def test_cancelled_waiters_harm_nobody(now: list[float]) -> None:
         await turns.take()
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_cancelled_as_it_is_called(now: list[float]) -> None:
+    """A turn that has just been given goes to the next, where its owner cancels it."""
+    turns = Turns()
+    called, following = [asyncio.ensure_future(turns.take()) for _ in range(2)]
+    begun = at_once(turns)
+    now[0] += _turns.BUDGET
+    # The loop runs both first, then what ends the pass, and this after it.
+    asyncio.get_running_loop().call_soon(called.cancel)
+    for _ in range(9):
+        await asyncio.sleep(0)
+    done = following.done()
+    following.cancel()
+
+    assert begun
+    assert called.cancelled()
+    assert done
+
+
 def test_a_loop_that_is_gone(now: list[float]) -> None:
     """What one loop has left unfinished does not hold up the next one."""
     turns = Turns()
@@ -146,3 +166,33 @@ def test_a_loop_that_is_gone(now: list[float]) -> None:
     now[0] += _turns.BUDGET
 
     anyio.run(take)
+
+
+def test_a_loop_that_was_stopped(now: list[float]) -> None:
+    """Nor does one that has not come round to the end of its last pass."""
+    turns = Turns()
+    stopped = asyncio.new_event_loop()
+
+    def begin() -> None:
+        assert at_once(turns)
+        stopped.stop()
+
+    stopped.call_soon(begin)
+    stopped.run_forever()
+    stopped.close()
+    now[0] += _turns.BUDGET
+    taken: list[float] = []
+
+    async def take() -> None:
+        taken.append(await turns.take())
+
+    async def take_within_some_passes() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take)
+            for _ in range(9):
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+
+    anyio.run(take_within_some_passes)
+
+    assert taken
