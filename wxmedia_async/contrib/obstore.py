@@ -278,7 +278,7 @@ async def _to_its_end(request: Awaitable[T]) -> T:
     """
     running = asyncio.ensure_future(request)
     # Nobody may be left to look at how it ended, and asyncio complains of that.
-    running.add_done_callback(lambda ended: ended.exception())
+    running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
