@@ -50,7 +50,7 @@ async def test_no_window_has_more_starts(redis: Any) -> None:
         later - first for first, later in zip(moments, moments[5:], strict=False)
     ]
     assert len(moments) == 16
-    assert min(windows) > 0.2 - 0.05  # a process may be late for its start
+    assert min(windows) > 0.2 - 0.1  # a process may be late for its start
     assert moments[-1] - moments[0] > 0.5
 
 

@@ -50,7 +50,12 @@ class _Server:
         self._socket = _listening(host, port)
         # Its log has URLs, and they have tokens; and logging is not ours to set up.
         config = uvicorn.Config(
-            app, log_config=None, log_level="critical", access_log=False
+            app,
+            # uvloop's has been seen to wait for ever in its close().
+            loop="asyncio",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
