@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,12 @@ import pytest
 from tests.cli.service import CREDENTIALS, Service, json_lines, started
 from wxmedia_async import Rate
 from wxmedia_async.cli import _crew
-from wxmedia_async.cli._crew import Worker, ended
+from wxmedia_async.cli._crew import Crew, Worker, ended
 from wxmedia_async.cli._options import Common
-from wxmedia_async.cli._share import parts_of
+from wxmedia_async.cli._screen import PlainScreen
+from wxmedia_async.cli._share import Share, parts_of
+from wxmedia_async.cli._tally import Tally
+from wxmedia_async.cli._work import Uploads
 
 on_linux = pytest.mark.skipif(
     sys.platform != "linux", reason="finds processes in /proc"
@@ -390,6 +393,36 @@ async def test_nothing_is_given_to_a_worker_that_is_gone() -> None:
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
     await worker.process.aclose()
+
+
+async def test_a_worker_that_is_cancelled_while_it_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is ended as well, and waited for."""
+    process = await process_of("import signal; signal.pause()")
+    crew = Crew(Tally(None), PlainScreen(), 1)
+
+    async def starting(_: Share) -> anyio.abc.Process:
+        crew.scope.cancel()
+        await anyio.lowlevel.checkpoint()
+        return process
+
+    async def items() -> AsyncGenerator[str]:
+        await anyio.sleep_forever()
+        yield ""
+
+    monkeypatch.setattr(_crew, "started", starting)
+    work = Uploads(type="image", cache=None)
+    share = Share(work=work, common=Common(), folder=tmp_path, form="text", live=False)
+    with crew.scope:
+        async with aclosing(items()) as none:
+            await crew.run(none, [share])
+    code = process.returncode
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.aclose()
+
+    assert code == -signal.SIGTERM
 
 
 async def test_a_worker_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
