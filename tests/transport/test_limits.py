@@ -150,7 +150,7 @@ def test_patience_with_a_head(
     pieces = [head[i : i + 1024] for i in range(0, len(head), 1024)]
     clock = Clock(gap)
     monkeypatch.setattr("wxmedia_async.transport._head.time", clock)
-    connection = cast(Connection, Timed(iter(pieces), clock=clock))
+    connection = cast(Connection, Timed(pieces=iter(pieces), clock=clock))
     reader = HeadReader(connection, memoryview(bytearray(1024)), 2.0, MAX_HEAD)
 
     with pytest.raises(outcome) if outcome else contextlib.nullcontext():
