@@ -22,7 +22,8 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def next_pass() -> None:
-    await anyio.wait_all_tasks_blocked()
+    for _ in range(2):
+        await anyio.wait_all_tasks_blocked()
 
 
 def at_once(turns: Turns) -> bool:

@@ -9,7 +9,6 @@ each pass of the loop; who finds it used up waits, and comes first in a later pa
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import time
 from collections import deque
@@ -34,14 +33,13 @@ class Turns:
     """
     The passes of one event loop, and who works in them.
 
-    A pass is begun by the first who works in it, and ended by a callback that the loop
-    calls in the next one.
+    A budget is begun by the first who works, and ended by a callback that the loop
+    calls two passes later.
     """
 
     _begun: bool = attrs.field(default=False, init=False)
     _ends: float = attrs.field(default=0.0, init=False)
     _served: int = attrs.field(default=0, init=False)
-    _used_up: bool = attrs.field(default=False, init=False)
     _home: tuple[int, object] | None = attrs.field(default=None, init=False)
     _waiting: deque[anyio.Event] = attrs.field(
         factory=lambda: deque[anyio.Event](), init=False
@@ -77,17 +75,22 @@ class Turns:
         return min(now + TURN, self._ends)
 
     def _begin(self, now: float) -> None:
-        self._begun, self._served, self._used_up = True, 0, False
+        self._begun, self._served = True, 0
         self._ends = now + BUDGET
-        self._home = _in_the_next_pass(self._end)
+        self._home = _in_the_next_pass(self._come_round)
+
+    def _come_round(self) -> None:
+        # What was ready before this callback was there may have worked in this pass
+        # as well; the next budget is for a pass that has had none.
+        _in_the_next_pass(self._end)
 
     def _end(self) -> None:
         self._begun = False
-        # As many as had their turn in this pass, unless there was room for more.
-        self._call(self._served if self._used_up else math.inf)
+        # As many as had their turn this time.
+        self._call(self._served)
 
-    def _call(self, count: float) -> None:
-        """Wake so many, and at least one."""
+    def _call(self, count: int) -> None:
+        """Wake so many of those who wait, and at least one."""
         left = max(count, 1)
         while left > 0 and (queue := self._first or self._waiting):
             queue.popleft().set()
@@ -96,13 +99,10 @@ class Turns:
     async def _called(self, queue: deque[anyio.Event]) -> None:
         ticket = anyio.Event()
         queue.append(ticket)
-        now = time.monotonic()
         # A loop that is gone, or the parent's of a process that was forked, will
         # not end its pass.
         if not self._begun or self._home != (os.getpid(), _loop()):
-            self._begin(now)
-        elif now >= self._ends:
-            self._used_up = True
+            self._begin(time.monotonic())
         try:
             await ticket.wait()
         except BaseException:
