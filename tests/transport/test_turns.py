@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from itertools import pairwise
 
 import anyio
+import httpx
 import pytest
 
 from wxmedia_async.transport import _turns
+from wxmedia_async.transport._connection import Connection
 from wxmedia_async.transport._turns import Turns
+from wxmedia_async.transport._waiting import waiter_for
 
 
 @pytest.fixture
@@ -197,3 +201,16 @@ def test_a_loop_that_was_stopped(now: list[float]) -> None:
     anyio.run(take_within_some_passes)
 
     assert taken
+
+
+async def test_closed_before_its_turn() -> None:
+    """Who waits for a turn, and not for bytes, is told as well who closed it."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.setblocking(False)
+        connection = Connection("127.0.0.1", ours, waiter_for(ours))
+        theirs.send(b"x")
+        connection.close()
+
+        with pytest.raises(httpx.ReadError, match="another task"):
+            connection.try_receive_into(memoryview(bytearray(1)))

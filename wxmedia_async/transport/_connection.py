@@ -255,6 +255,8 @@ class Connection:
 
     def close(self) -> None:
         """Close the socket; no farewell is sent, so nothing can block."""
+        # Whoever waits for a turn finds a socket that is none any more.
+        self._aborted = True
         # A forked child shares what its parent's loop watches, and the loop too.
         if self.is_ours():
             self._waiter.close()
