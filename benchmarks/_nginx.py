@@ -120,6 +120,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
         with suppress(OSError):
             socket.create_connection(("127.0.0.1", port)).close()
             return
+        # It tells nobody that it listens; only a connection does.
         time.sleep(0.01)
     raise SystemExit("nginx does not start; see above")
 

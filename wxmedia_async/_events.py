@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -12,9 +11,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from ._errors import MediaError
-from ._foreign import Raised, sealed
-
-logger = logging.getLogger("wxmedia_async")
+from ._foreign import Raised, tell
 
 Operation: TypeAlias = Literal["upload", "download", "stream", "token", "call"]
 
@@ -226,8 +223,4 @@ class Story:
         }
 
     def _tell(self, event: Event) -> None:
-        try:
-            with sealed:
-                self._callback(event)
-        except Raised as raised:
-            logger.error("on_event failed; the transfer goes on", exc_info=raised.error)
+        tell(self._callback, event, "on_event")

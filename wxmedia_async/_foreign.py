@@ -13,11 +13,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Callable
 from types import TracebackType
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import anyio
 import attrs
+
+News = TypeVar("News")
 
 logger = logging.getLogger("wxmedia_async")
 
@@ -88,6 +91,15 @@ sealed_but = _Sealed
 
 unsealed = _Unsealed()
 """``with unsealed:`` in each public call; it raises what `Raised` holds."""
+
+
+def tell(callback: Callable[[News], object], news: News, name: str) -> None:
+    """Call a callback that only watches: its failure is logged, and harms nothing."""
+    try:
+        with sealed:
+            callback(news)
+    except Raised as raised:
+        logger.error("%s failed; the transfer goes on", name, exc_info=raised.error)
 
 
 @attrs.define(eq=False)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
 import attrs
 
-from ._foreign import Raised, sealed
+from ._foreign import tell
 from ._models import Progress
 
 ProgressCallback: TypeAlias = Callable[[Progress], object]
-
-logger = logging.getLogger("wxmedia_async")
 
 
 @attrs.define(eq=False)
@@ -35,15 +32,8 @@ class Reporter:
         if self._callback is None or self._is_no_news(done, total):
             return
         self._last = (done, total)
-        try:
-            with sealed:
-                self._callback(Progress(self._item, done, total))
-        # It is not worth a transfer that works.
-        except Raised as raised:
-            logger.error(
-                "the progress callback failed; the transfer goes on",
-                exc_info=raised.error,
-            )
+        progress = Progress(self._item, done, total)
+        tell(self._callback, progress, "the progress callback")
 
     def _is_no_news(self, done: int, total: int | None) -> bool:
         # A part that is asked for again does not count twice.

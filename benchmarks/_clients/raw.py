@@ -134,8 +134,10 @@ def receive(
 ) -> Generator[None, None, bool]:
     """Write one reply's body; whether the server closes the connection."""
     have = yield from some(lane, connection)
-    while (end := bytes(BUFFER[:have]).find(b"\r\n\r\n")) < 0:
-        raise NotImplementedError("a head in two pieces")
+    end = bytes(BUFFER[:have]).find(b"\r\n\r\n")
+    if end < 0:
+        # The servers of the benchmarks send it in one, and this is no client for others.
+        raise OSError("a head in two pieces")
     head = bytes(BUFFER[: end + 2])
     length = LENGTH.search(head)
     if not head.startswith(b"HTTP/1.1 200") or length is None:

@@ -206,7 +206,7 @@ async def test_items_may_raise_anything(
         try:
             async for outcome in outcomes:
                 found.append(outcome.index)  # noqa: PERF401
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001  looked at below
             caught = error
         assert [outcome async for outcome in outcomes] == []  # told once
 

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -64,6 +65,14 @@ def started(
         text=True,
         **(pipes | streams),
     )
+
+
+def shown_on(terminal: int) -> Iterator[bytes]:
+    """Return what is shown on a terminal, until nobody has it open any more."""
+    # Linux says that by an error.
+    with suppress(OSError):
+        while chunk := os.read(terminal, 65_536):
+            yield chunk
 
 
 CREDENTIALS = {"WXMEDIA_APPID": APPID, "WXMEDIA_SECRET": SECRET}

@@ -11,7 +11,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.service import CREDENTIALS, SECRET, Service, json_lines, started
+from tests.cli.service import (
+    CREDENTIALS,
+    SECRET,
+    Service,
+    json_lines,
+    shown_on,
+    started,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -179,7 +186,6 @@ def simulating(**environment: str) -> Iterator[str]:
 def on_terminal(*command: object) -> str:
     """Run a command on a terminal of its own; return all that is shown."""
     ours, theirs = os.openpty()
-    shown = bytearray()
     with started(
         *command,
         environment={**CREDENTIALS, "TERM": "xterm", "COLUMNS": "120"},
@@ -188,12 +194,6 @@ def on_terminal(*command: object) -> str:
         stderr=theirs,
     ):
         os.close(theirs)
-        try:
-            while chunk := os.read(ours, 65_536):
-                shown += chunk
-        # Linux says so when nobody has the terminal open any more.
-        except OSError:
-            pass
-        finally:
-            os.close(ours)
+        shown = b"".join(shown_on(ours))
+        os.close(ours)
     return shown.decode()

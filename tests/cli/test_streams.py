@@ -249,6 +249,7 @@ def wait_until_full(pipe: int) -> None:
     late = time.monotonic() + PATIENCE
     while takes_more(pipe, 0):
         assert time.monotonic() < late
+        # Who fills it is another process, and a pipe wakes nobody when it is full.
         time.sleep(0.01)
 
 

@@ -574,7 +574,7 @@ def test_warnings_of_the_library(
     [
         ValueError("the proxy nonsense://proxy cannot be used:\nno such scheme"),
         FileNotFoundError(2, "No such file or directory", "/nowhere/bundle.pem"),
-        PermissionError(13, "Permission denied", "/root/bundle.pem"),
+        PermissionError(13, "Permission denied", "/forbidden/bundle.pem"),
     ],
     ids=["proxy", "missing", "forbidden"],
 )

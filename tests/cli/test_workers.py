@@ -18,7 +18,7 @@ import anyio.abc
 import coverage
 import pytest
 
-from tests.cli.service import CREDENTIALS, Service, json_lines, started
+from tests.cli.service import CREDENTIALS, Service, json_lines, shown_on, started
 from wxmedia_async import Rate
 from wxmedia_async.cli import _crew
 from wxmedia_async.cli._crew import Crew, Worker, ended
@@ -280,12 +280,10 @@ def until(
     """Return what is shown until it is there; None: until nobody shows anything."""
     hangs = threading.Timer(PATIENCE, process.kill)
     hangs.start()
-    # Linux says by an error that nobody has the terminal open any more.
-    with suppress(OSError):
-        while chunk := os.read(screen, 65_536):
-            yield chunk
-            if wanted is not None and wanted in chunk:
-                break
+    for chunk in shown_on(screen):
+        yield chunk
+        if wanted is not None and wanted in chunk:
+            break
     hangs.cancel()
 
 
