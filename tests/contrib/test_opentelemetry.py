@@ -176,7 +176,7 @@ async def test_pause(telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch) -> N
     told = span.events[0].attributes
     assert told is not None
     assert isinstance(told["wxmedia.wait"], float)
-    assert 0 < told["wxmedia.wait"] <= 0.01
+    assert 0 < told["wxmedia.wait"] < 0.011  # a clock's differences are rounded
     assert telemetry.points("retries") == []
 
 
