@@ -199,6 +199,17 @@ async def clean_up(
             raise
 
 
+def check_promised(promised: int | None, size: int) -> None:
+    """
+    Hold a source to the size that its caller has promised, if any.
+
+    Raises:
+        SourceChanged: It has another.
+    """
+    if promised not in (None, size):
+        raise SourceChanged(f"the source has {size} bytes, size={promised} was given")
+
+
 def as_bytes(data: object) -> bytes:
     """
     Return *data*, which code of the caller's gave, as bytes.

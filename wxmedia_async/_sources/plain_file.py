@@ -7,14 +7,13 @@ import io
 import os
 import stat
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from typing import cast
 
 import attrs
 
 from .._errors import SourceChanged
-from .._local.disk import FileIO, disk_for
-from .chunks import FIRST, READ_SIZE, Label, Rereadable
+from .._local.disk import Disk, FileIO, disk_for
+from .chunks import FIRST, READ_SIZE, Label, Rereadable, check_promised
 
 # A FIFO would hold up its opening until somebody writes to it, and a terminal
 # would become the process's own.
@@ -28,31 +27,32 @@ _FLAGS = (
 _Path = str | os.PathLike[str]
 
 
-async def open_path(path: _Path, file_io: FileIO, stack: AsyncExitStack) -> Rereadable:
+def open_path(path: _Path, size: int | None, file_io: FileIO) -> PlainFile:
     """
     Open the file at *path*, whole.
 
-    Raises:
+    Args:
+        size: What its caller has promised.
+
+    Entering raises:
         ValueError: It is a FIFO, a device or a socket.
 
         OSError: It cannot be opened, or is a directory.
+
+        SourceChanged: It contradicts *size*.
     """
     label = Label(base_name(path))
-    plain = _Plain(lambda: os.open(path, _FLAGS), path)
-    return await _located(plain, 0, label, file_io, stack)
+    return PlainFile(-1, path, 0, size, label, disk_for(file_io))
 
 
-async def open_duplicate(
-    fd: int, start: int, label: Label, file_io: FileIO, stack: AsyncExitStack
-) -> Rereadable:
+def open_duplicate(fd: int, start: int, label: Label, file_io: FileIO) -> PlainFile:
     """
     Open the file behind *fd* from *start* on.
 
     By a descriptor of our own: the caller may close theirs, and its number
     would soon belong to another file.
     """
-    plain = _Plain(lambda: os.dup(fd))
-    return await _located(plain, start, label, file_io, stack)
+    return PlainFile(fd, None, start, None, label, disk_for(file_io))
 
 
 def plain_descriptor(file: object) -> int | None:
@@ -87,61 +87,81 @@ def base_name(name: object) -> str | None:
     return None if path.startswith("<") else os.path.basename(path) or None
 
 
-async def _located(
-    plain: _Plain, start: int, label: Label, file_io: FileIO, stack: AsyncExitStack
-) -> Rereadable:
-    disk = disk_for(file_io)
-    stack.push_async_callback(disk.finish, plain.close)
-    first = await disk.run(plain.begin, start)
-    size = max(plain.before.st_size - start, 0)
-    step = max(disk.batch, READ_SIZE)
-
-    async def read(done: int) -> bytes:
-        wanted = min(step, size - done)
-        return await disk.run(pread, plain.fd, wanted, start + done)
-
-    async def confirm() -> None:
-        await disk.run(plain.check)
-
-    look, fd = plain.check, plain.fd
-    return Rereadable(size, label, first, read, confirm, look, fd, start)
-
-
 @attrs.define(eq=False)
-class _Plain:
-    """An open descriptor, and how its file looked at first."""
+class PlainFile:
+    """
+    A file, open for as long as the block lasts, and how it looked at first.
 
-    _open: Callable[[], int]
-    _path: _Path | None = None
-    fd: int = attrs.field(default=-1, init=False)
-    before: os.stat_result = attrs.field(init=False)
+    Small files are sent by the thousand: it takes no exit stack and no closures, as
+    what they are made of is what the garbage collector goes through.
+    """
 
-    def begin(self, start: int) -> bytes:
-        self.fd = self._open()
-        self.before = os.fstat(self.fd)
-        if self._path is not None:
-            _check_plain(self._path, self.before.st_mode)
-        return pread(self.fd, FIRST, start)
+    _theirs: int
+    _path: _Path | None
+    _start: int
+    _promised: int | None
+    _label: Label
+    _disk: Disk
+    _fd: int = attrs.field(default=-1, init=False)
+    _before: os.stat_result = attrs.field(init=False)
+    _size: int = attrs.field(default=0, init=False)
 
-    def check(self) -> None:
+    async def __aenter__(self) -> Rereadable:
+        try:
+            first = await self._disk.run(self._open)
+        except BaseException:
+            await self._disk.finish(self._close)
+            raise
+        return Rereadable(
+            self._size,
+            self._label,
+            first,
+            self._read,
+            self._confirm,
+            self._check,
+            self._fd,
+            self._start,
+        )
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._disk.finish(self._close)
+
+    async def _read(self, done: int) -> bytes:
+        wanted = min(max(self._disk.batch, READ_SIZE), self._size - done)
+        return await self._disk.run(pread, self._fd, wanted, self._start + done)
+
+    async def _confirm(self) -> None:
+        await self._disk.run(self._check)
+
+    def _open(self) -> bytes:
+        path = self._path
+        self._fd = os.dup(self._theirs) if path is None else os.open(path, _FLAGS)
+        self._before = os.fstat(self._fd)
+        if path is not None:
+            _check_plain(path, self._before.st_mode)
+        self._size = max(self._before.st_size - self._start, 0)
+        check_promised(self._promised, self._size)
+        return pread(self._fd, FIRST, self._start)
+
+    def _check(self) -> None:
         """
         Raise SourceChanged if the file was changed or replaced.
 
         Of the descriptor, because it may have been written to; of the path,
         because another file may have come in its place.
         """
-        looks = _look(os.fstat(self.fd))
-        if looks != _look(self.before) or self._looks_at_path() != looks:
+        looks = _look(os.fstat(self._fd))
+        if looks != _look(self._before) or self._looks_at_path() != looks:
             raise SourceChanged("the file was changed or replaced while it was sent")
 
-    def close(self) -> None:
-        fd, self.fd = self.fd, -1
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
 
     def _looks_at_path(self) -> tuple[int, ...]:
         if self._path is None:
-            return _look(self.before)
+            return _look(self._before)
         try:
             return _look(os.stat(self._path))
         except FileNotFoundError:

@@ -86,7 +86,7 @@ async def open_file(
         fd = plain_descriptor(file)
     if fd is None:
         return await file_between(file, start, end, label, disk, sealed)
-    return await open_duplicate(fd, start, label, file_io, stack)
+    return await stack.enter_async_context(open_duplicate(fd, start, label, file_io))
 
 
 async def file_between(

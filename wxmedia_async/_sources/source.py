@@ -6,16 +6,19 @@ import inspect
 import io
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+)
 from typing import Any, Protocol, cast
 
 import attrs
 
-from .._errors import SourceChanged
 from .._foreign import sealed
 from .._local.disk import FileIO
 from .._wire.multipart import media_type
-from .chunks import Label, ReadingRecord
+from .chunks import Label, ReadingRecord, check_promised
 from .one_pass import open_one_pass, spool
 from .plain_file import base_name, open_path
 from .seekable import open_async_file, open_buffer, open_file, settled
@@ -91,15 +94,14 @@ class OpenSource(Protocol):
         ...
 
 
-@asynccontextmanager
-async def open_source(
+def open_source(
     source: object,
     *,
     size: int | None,
     limit: int | None,
     file_io: FileIO,
     replayable: bool | None = None,
-) -> AsyncGenerator[OpenSource]:
+) -> AbstractAsyncContextManager[OpenSource]:
     """
     Open *source*, and learn its length.
 
@@ -133,14 +135,11 @@ async def open_source(
     """
     if size is not None and size < 0:
         raise ValueError("size must not be negative")
-    async with AsyncExitStack() as stack:
-        terms = _Terms(size, limit, file_io, bool(replayable))
-        opened = await _opened(source, terms, stack)
-        if size not in (None, opened.size):
-            raise SourceChanged(
-                f"the source has {opened.size} bytes, size={size} was given"
-            )
-        yield opened
+    if isinstance(source, (str, os.PathLike)):
+        with sealed:
+            path = os.fspath(cast("str | os.PathLike[str]", source))
+        return open_path(path, size, file_io)
+    return _open(source, _Terms(size, limit, file_io, bool(replayable)))
 
 
 @attrs.frozen
@@ -153,11 +152,15 @@ class _Terms:
     replayable: bool
 
 
+@asynccontextmanager
+async def _open(source: object, terms: _Terms) -> AsyncGenerator[OpenSource]:
+    async with AsyncExitStack() as stack:
+        opened = await _opened(source, terms, stack)
+        check_promised(terms.size, opened.size)
+        yield opened
+
+
 async def _opened(source: object, terms: _Terms, stack: AsyncExitStack) -> OpenSource:
-    if isinstance(source, (str, os.PathLike)):
-        with sealed:
-            path = os.fspath(cast("str | os.PathLike[str]", source))
-        return await open_path(path, terms.file_io, stack)
     with sealed:
         said = _Said.by(source)
     if said.instead:

@@ -67,34 +67,54 @@ async def upload(
 ) -> UploadedMedia:
     """Send one source, as `MediaClient.upload` promises."""
     limit = _limit(session.platform, label.type)
+    one = _Upload(session, means, source, label, size, limit, reporter)
+    only_ours = means.reuse is None and _is_plain(source)
+    return await session.bounded(one.with_leave, Subject("upload", only_ours=only_ours))
 
-    async def work(transfer: Transfer) -> UploadedMedia:
+
+@attrs.define(eq=False)
+class _Upload:
+    """An upload whose source is to be opened."""
+
+    session: Session
+    means: Means
+    source: object
+    label: UploadAs
+    size: int | None
+    limit: Limit
+    reporter: Reporter
+
+    async def with_leave(self, transfer: Transfer) -> UploadedMedia:
+        await _leave_to_open(self.means.open_sources, transfer)
+        try:
+            with _inside(self.session, transfer, self.source):
+                return await self._work(transfer)
+        finally:
+            self.means.open_sources.release()
+
+    async def _work(self, transfer: Transfer) -> UploadedMedia:
         async with open_source(
-            source,
-            size=size,
-            limit=limit.max_bytes,
-            file_io=means.file_io,
-            replayable=label.replayable,
+            self.source,
+            size=self.size,
+            limit=self.limit.max_bytes,
+            file_io=self.means.file_io,
+            replayable=self.label.replayable,
         ) as opened:
-            _check_size(opened.size, limit, wecom=session.platform.wecom)
-            name = _name(opened, label, limit)
-            body = MultipartBody(_envelope(opened, label, name), opened, reporter)
-            sending = _Sending(session, transfer, body, _exchange(body, label, means))
-            uploaded = await _sent(means.reuse, sending, label.type, name)
-            reporter.report(opened.size, opened.size)
+            uploaded = await self._sent(transfer, opened)
+            self.reporter.report(opened.size, opened.size)
             transfer.moved(opened.size)
             return uploaded
 
-    async def with_leave(transfer: Transfer) -> UploadedMedia:
-        await _leave_to_open(means.open_sources, transfer)
-        try:
-            with _inside(session, transfer, source):
-                return await work(transfer)
-        finally:
-            means.open_sources.release()
-
-    only_ours = means.reuse is None and _is_plain(source)
-    return await session.bounded(with_leave, Subject("upload", only_ours=only_ours))
+    async def _sent(self, transfer: Transfer, opened: OpenSource) -> UploadedMedia:
+        session, label, reuse = self.session, self.label, self.means.reuse
+        _check_size(opened.size, self.limit, wecom=session.platform.wecom)
+        name = _name(opened, label, self.limit)
+        body = MultipartBody(_envelope(opened, label, name), opened, self.reporter)
+        exchange = _exchange(body, label, self.means)
+        sending = _Sending(session, transfer, body, exchange)
+        if reuse is None or not opened.replayable:
+            return await sending.send()
+        return await reuse.upload(opened, label.type, name, sending.send)
 
 
 @attrs.frozen
@@ -122,15 +142,6 @@ class _Sending:
             raise
         type = self.exchange.params["type"]
         return replies.uploaded(answer, type=type, now=datetime.now(UTC))
-
-
-async def _sent(
-    reuse: Reuse | None, sending: _Sending, type: str, name: str
-) -> UploadedMedia:
-    source = sending.body.source
-    if reuse is None or not source.replayable:
-        return await sending.send()
-    return await reuse.upload(source, type, name, sending.send)
 
 
 def _exchange(body: MultipartBody, label: UploadAs, means: Means) -> Exchange:
