@@ -200,7 +200,11 @@ class Outcomes(AsyncIterator[Outcome[object, Result]], Generic[Result]):
         try:
             job = self._batch.understand(item)
             key = job.key
-            done = await self._done(job, reporter)
+            if self._once is None:
+                done = Done(await self._run(job, reporter, unnoted))
+            else:
+                run = partial(self._run, job, reporter)
+                done = await self._once.do(job.known_by(), run)
         # Sources, destinations and providers are the user's and may raise
         # anything; each item is promised an outcome of its own.
         except BaseException as error:  # noqa: BLE001
@@ -215,12 +219,6 @@ class Outcomes(AsyncIterator[Outcome[object, Result]], Generic[Result]):
             time.monotonic() - started,
             done.skipped or (done.error is None and reporter.attempts == 0),
         )
-
-    async def _done(self, job: Job[Result], reporter: Reporter) -> Done[Result]:
-        if self._once is None:
-            return Done(await self._run(job, reporter, unnoted))
-        run = partial(self._run, job, reporter)
-        return await self._once.do(job.known_by(), run)
 
     async def _run(
         self, job: Job[Result], reporter: Reporter, publishing: Publishing

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
+
+import attrs
 
 from .._files.part import Part, open_part
 from .._files.target import Target, check_free, child
@@ -36,24 +39,48 @@ async def save(
     publishing: Publishing = unnoted,
 ) -> SavedMedia:
     """Download to a file, as `MediaClient.download` promises."""
-
-    async def attempt(transfer: Transfer) -> SavedMedia:
-        reporter.begin(None)
-        async with await open_media(session, transfer, wanted) as incoming:
-            path = _final_path(target, incoming, wanted, overwrite=overwrite)
-            async with open_part(path, file_io=file_io, folder=target.folder) as part:
-                await incoming.write_to(
-                    part, lambda: reporter.report(incoming.received, incoming.size)
-                )
-                transfer.moved(incoming.received)
-                result = saved(wanted, incoming, Path(path), path)
-                await publishing(result, part)
-                await part.publish(overwrite=overwrite)
-        return result
-
-    result = await session.run(attempt, wanted.subject("download"))
+    one = _Save(session, wanted, target, file_io, overwrite, reporter, publishing)
+    result = await session.run(one.attempt, wanted.subject("download"))
     reporter.report(result.size, result.size)
     return result
+
+
+@attrs.define(eq=False)
+class _Save:
+    """A download to a file."""
+
+    session: Session
+    wanted: MediaRequest
+    target: Target
+    file_io: FileIO
+    overwrite: bool
+    reporter: Reporter
+    publishing: Publishing
+
+    async def attempt(self, transfer: Transfer) -> SavedMedia:
+        self.reporter.begin(None)
+        async with await open_media(self.session, transfer, self.wanted) as incoming:
+            path = self._final_path(incoming)
+            folder = self.target.folder
+            async with open_part(path, file_io=self.file_io, folder=folder) as part:
+                await incoming.write_to(part, partial(self._report, incoming))
+                transfer.moved(incoming.received)
+                result = saved(self.wanted, incoming, Path(path), path)
+                await self.publishing(result, part)
+                await part.publish(overwrite=self.overwrite)
+        return result
+
+    def _report(self, incoming: Incoming) -> None:
+        self.reporter.report(incoming.received, incoming.size)
+
+    def _final_path(self, incoming: Incoming) -> str:
+        if self.target.path is not None:
+            return self.target.path
+        assert self.target.folder is not None
+        path = child(self.target.folder, name_of(incoming, self.wanted))
+        if not incoming.complete:
+            check_free(path, overwrite=self.overwrite)
+        return path
 
 
 async def read(session: Session, wanted: MediaRequest) -> MediaContent:
@@ -70,18 +97,6 @@ async def read(session: Session, wanted: MediaRequest) -> MediaContent:
         )
 
     return await session.run(attempt, wanted.subject("download"))
-
-
-def _final_path(
-    target: Target, incoming: Incoming, wanted: MediaRequest, *, overwrite: bool
-) -> str:
-    if target.path is not None:
-        return target.path
-    assert target.folder is not None
-    path = child(target.folder, name_of(incoming, wanted))
-    if not incoming.complete:
-        check_free(path, overwrite=overwrite)
-    return path
 
 
 def name_of(incoming: Incoming, wanted: MediaRequest) -> str:

@@ -58,7 +58,7 @@ class Reply:
     host: str
     _body: ReplyBody
     _secrets: Collection[str]
-    _release: Callable[[], None]
+    _release: Callable[[Transfer], None]
     _transfer: Transfer
     _speed: Speed = attrs.field(factory=lambda: Speed(Phase.RECEIVE), init=False)
     first: bytes = attrs.field(default=b"", init=False)
@@ -83,7 +83,7 @@ class Reply:
                 with anyio.CancelScope(shield=True):
                     await self._body.aclose()
         finally:
-            self._release()
+            self._release(self._transfer)
 
     def on_acceptance(self, tell: Callable[[], None]) -> None:
         """Call *tell* as soon as the reply shows that WeChat took the token."""

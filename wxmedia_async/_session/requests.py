@@ -37,7 +37,7 @@ Extensions: TypeAlias = dict[str, Any]
 """What is asked of the transport, as httpx calls it."""
 
 
-class Call(NamedTuple):
+class Call(Protocol):
     """
     A request, ready to be sent.
 
@@ -46,13 +46,16 @@ class Call(NamedTuple):
 
         timeouts: Those of the request. Transports look them up anew for the
             body, which may get less patience than its head.
-
-        send: Sends it, by the way that it is to take.
     """
 
-    host: str
-    timeouts: dict[str, float | None]
-    send: Callable[[], Awaitable[Answer]]
+    @property
+    def host(self) -> str: ...
+    @property
+    def timeouts(self) -> dict[str, float | None]: ...
+
+    def send(self) -> Awaitable[Answer]:
+        """Send it, by the way that it is to take."""
+        ...
 
 
 class ShortWay(Protocol):
@@ -152,9 +155,10 @@ class Requests:
             transfer.may_resend if exchange.repeatable else _never
         )
         if self.shortcut is not None and self.shortcut.is_open():
-            return _short_call(self.shortcut, exchange, url, query, extensions)
+            extensions["target"] = target_of(url, query)
+            return _ShortCall(self.shortcut, exchange, url, extensions)
         request = self._api_request(exchange, url, query, extensions)
-        return _call(request, self._send_ours)
+        return _LongCall(request, self._send_ours)
 
     def link_call(self, transfer: Transfer, link: httpx.URL) -> Call:
         """
@@ -174,7 +178,7 @@ class Requests:
             "GET", str(link), headers=HEADERS, extensions=extensions
         )
         request.url = self.family.secret_url(request.url)
-        return _call(request, self._send_bare)
+        return _LongCall(request, self._send_bare)
 
     async def send(self, call: Call, secrets: Collection[str]) -> Answer:
         """
@@ -244,27 +248,50 @@ class Requests:
         return timeouts
 
 
-def _call(
-    request: httpx.Request, send: Callable[[httpx.Request], Awaitable[HttpReply]]
-) -> Call:
-    timeouts = request.extensions["timeout"]
-    return Call(request.url.host, timeouts, partial(send, request))
+class _LongCall(NamedTuple):
+    """Through the httpx client."""
+
+    request: httpx.Request
+    way: Callable[[httpx.Request], Awaitable[HttpReply]]
+
+    @property
+    def host(self) -> str:
+        return self.request.url.host
+
+    @property
+    def timeouts(self) -> dict[str, float | None]:
+        timeouts: dict[str, float | None] = self.request.extensions["timeout"]
+        return timeouts
+
+    def send(self) -> Awaitable[Answer]:
+        return self.way(self.request)
 
 
-def _short_call(
-    way: ShortWay,
-    exchange: Exchange,
-    url: httpx.URL,
-    query: str,
-    extensions: Extensions,
-) -> Call:
-    extensions["target"] = target_of(url, query)
-    body = exchange.body
-    content = httpx.ByteStream(body) if isinstance(body, bytes) else body
-    send = partial(
-        way.send, exchange.method, url, exchange.headers, content, extensions
-    )
-    return Call(url.host, extensions["timeout"], send)
+class _ShortCall(NamedTuple):
+    """Past it."""
+
+    way: ShortWay
+    exchange: Exchange
+    url: httpx.URL
+    extensions: Extensions
+
+    @property
+    def host(self) -> str:
+        return self.url.host
+
+    @property
+    def timeouts(self) -> dict[str, float | None]:
+        timeouts: dict[str, float | None] = self.extensions["timeout"]
+        return timeouts
+
+    def send(self) -> Awaitable[Answer]:
+        method, headers, body = (
+            self.exchange.method,
+            self.exchange.headers,
+            self.exchange.body,
+        )
+        content = httpx.ByteStream(body) if isinstance(body, bytes) else body
+        return self.way.send(method, self.url, headers, content, self.extensions)
 
 
 def _stream_of(body: httpx.AsyncByteStream | bytes) -> httpx.AsyncByteStream:

@@ -60,6 +60,10 @@ class Session:
     deadline: float | None
     lifetime: Lifetime
     on_event: EventCallback | None = None
+    # Made once, and not for each exchange.
+    _leave: Callable[[Transfer], None] = attrs.field(
+        init=False, default=attrs.Factory(lambda self: self.pace.leave, takes_self=True)
+    )
     _is_ours: bool = attrs.field(
         init=False,
         default=attrs.Factory(lambda self: self._runs_only_ours(), takes_self=True),
@@ -159,7 +163,7 @@ class Session:
         try:
             call = self.requests.api_call(transfer, exchange, parameter)
             secrets = Hidden(parameter.values())
-            reply = await self._sent(transfer, call, secrets, self._leave(transfer))
+            reply = await self._sent(transfer, call, secrets, self._leave)
         except BaseException:
             self.pace.leave(transfer)
             raise
@@ -179,7 +183,7 @@ class Session:
         call = self.requests.link_call(transfer, link)
         await self._entered(transfer)
         try:
-            return await self._sent(transfer, call, secrets, self._leave(transfer))
+            return await self._sent(transfer, call, secrets, self._leave)
         except BaseException:
             self.pace.leave(transfer)
             raise
@@ -294,7 +298,7 @@ class Session:
         transfer: Transfer,
         call: Call,
         secrets: Hidden,
-        release: Callable[[], None],
+        release: Callable[[Transfer], None],
     ) -> Reply:
         """Send *call*; the reply is to be closed, and gives the slot back then."""
         transfer.asked = True
@@ -308,9 +312,6 @@ class Session:
                 await body.aclose()
             raise
         return Reply(head, call.host, body, secrets, release, transfer)
-
-    def _leave(self, transfer: Transfer) -> Callable[[], None]:
-        return partial(self.pace.leave, transfer)
 
     def _limit(self, subject: Subject | None) -> Ending:
         is_ours = subject is not None and subject.only_ours and self._is_ours
@@ -335,5 +336,5 @@ def _hindered(failure: MediaError, obstacle: Obstacle) -> bool:
     return failure.remark is not None
 
 
-def _nothing_held() -> None:
+def _nothing_held(_: Transfer) -> None:
     """There is no slot to be given back."""
