@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,12 +21,15 @@ UNLIMITED = attrs.evolve(MINI_PROGRAM, limits={})
 async def opened(
     job: Job, **options: Any
 ) -> AsyncIterator[Callable[[Job], Awaitable[None]]]:
+    if job.ca is not None:
+        # As services do it that have an authority of their own; a context of the
+        # user's is looked at before each handshake.
+        os.environ["SSL_CERT_FILE"] = job.ca
     async with MediaClient(
         TOKEN,
         base_url=job.url,
         platform=UNLIMITED,
         max_concurrency=job.at_a_time,
-        verify=job.trust() or True,
         **options,
     ) as client:
         work = {"down": download, "up": upload}[job.direction]

@@ -9,6 +9,7 @@ be read from one that goes nowhere, and put back.
 from __future__ import annotations
 
 import ssl
+import struct
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 
@@ -46,35 +47,22 @@ def _protocols(hello: bytes) -> list[str]:
     # RFC 8446, section 4.1.2: behind the headers of record and message (5 and 4
     # bytes), the version and the random (2 and 32) come a session's id, the suites,
     # the compressions, and the extensions, each with its length before it.
-    rest = _Reader(hello[5 + 4 + 2 + 32 :])
-    for size_of_length in (1, 2, 1):
-        rest.take(size_of_length)
-    extensions = _Reader(rest.take(2))
-    while extensions.left:
-        kind = extensions.number(2)
-        data = extensions.take(2)
+    at = 5 + 4 + 2 + 32
+    for width in (1, 2, 1):
+        at += width + int.from_bytes(hello[at : at + width])
+    at += 2
+    while at < len(hello):
+        kind, size = struct.unpack_from(">HH", hello, at)
+        at += 4
         if kind == _ALPN:
-            return [name.decode("latin-1") for name in _names(_Reader(data).take(2))]
+            return list(_names(hello[at + 2 : at + size]))
+        at += size
     return []
 
 
-def _names(data: bytes) -> Iterator[bytes]:
-    reader = _Reader(data)
-    while reader.left:
-        yield reader.take(1)
-
-
-class _Reader:
-    """Reads numbers, and what follows its own length."""
-
-    def __init__(self, data: bytes) -> None:
-        self.left = data
-
-    def number(self, size: int) -> int:
-        value, self.left = int.from_bytes(self.left[:size]), self.left[size:]
-        return value
-
-    def take(self, size_of_length: int) -> bytes:
-        size = self.number(size_of_length)
-        value, self.left = self.left[:size], self.left[size:]
-        return value
+def _names(data: bytes) -> Iterator[str]:
+    at = 0
+    while at < len(data):
+        end = at + 1 + data[at]
+        yield data[at + 1 : end].decode("latin-1")
+        at = end

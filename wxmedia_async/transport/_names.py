@@ -9,6 +9,7 @@ import anyio
 import attrs
 
 from ._connect import Address, resolve
+from ._waiting import running_loop
 
 LIFETIME = 10.0
 """Seconds. Long enough for a batch of transfers to one host, which may need a
@@ -61,7 +62,7 @@ class Names:
         key = host, port
         found = self._remembered(key)
         # An event loop that was abandoned leaves nobody waiting in the next one.
-        asking = anyio.lowlevel.current_token(), key
+        asking = running_loop(), key
         while found is None and asking in self._asked:
             found = await _shared(self._asked[asking])
         return found or await self._look_up(asking)

@@ -18,6 +18,8 @@ from typing import Any
 import anyio
 import attrs
 
+from ._waiting import running_loop
+
 BUDGET = 0.004
 """Seconds that all transfers together may hold one pass of the loop."""
 
@@ -101,7 +103,7 @@ class Turns:
         queue.append(ticket)
         # A loop that is gone, or the parent's of a process that was forked, will
         # not end its pass.
-        if not self._begun or self._home != (os.getpid(), _loop()):
+        if not self._begun or self._home != (os.getpid(), running_loop()):
             self._begin(time.monotonic())
         try:
             await ticket.wait()
@@ -115,17 +117,9 @@ class Turns:
 
 def _in_the_next_pass(function: Callable[[], Any]) -> tuple[int, object]:
     """Have the loop call *function* when it has come round; tell which loop it is."""
-    loop = _loop()
+    loop = running_loop()
     if isinstance(loop, asyncio.AbstractEventLoop):
         loop.call_soon(function)
     else:
         loop.run_sync_soon(function)
     return os.getpid(), loop
-
-
-def _loop() -> Any:
-    """Return asyncio's loop, or what trio has in its place."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return anyio.lowlevel.current_token().native_token
