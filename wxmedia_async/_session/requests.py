@@ -285,13 +285,11 @@ class _ShortCall(NamedTuple):
         return timeouts
 
     def send(self) -> Awaitable[Answer]:
-        method, headers, body = (
-            self.exchange.method,
-            self.exchange.headers,
-            self.exchange.body,
-        )
+        exchange, body = self.exchange, self.exchange.body
         content = httpx.ByteStream(body) if isinstance(body, bytes) else body
-        return self.way.send(method, self.url, headers, content, self.extensions)
+        return self.way.send(
+            exchange.method, self.url, exchange.headers, content, self.extensions
+        )
 
 
 def _stream_of(body: httpx.AsyncByteStream | bytes) -> httpx.AsyncByteStream:

@@ -25,6 +25,8 @@ from .._wire import filenames, kinds, multipart, replies
 from .body import FromFile, MultipartBody
 from .reuse import Reuse
 
+_UNLIMITED = Limit(sys.maxsize, min_bytes=0)
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Means:
@@ -187,7 +189,7 @@ def _is_plain(source: object) -> bool:
 def _limit(platform: Platform, type: str) -> Limit:
     """Return what the platform accepts; without limits the server decides."""
     if not platform.limits:
-        return Limit(sys.maxsize, min_bytes=0)
+        return _UNLIMITED
     limit = platform.limits.get(type)
     if limit is None:
         # https://developer.work.weixin.qq.com/document/path/90313
