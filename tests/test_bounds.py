@@ -11,8 +11,6 @@ import pytest
 from tests.fakes import JPEG, SECRET, TOKEN, FakeWeChat, client_of, error, media
 from wxmedia_async import AppToken, RetryPolicy, ServerBusy, TransferTimeout
 
-pytestmark = pytest.mark.usefixtures("no_proxy")
-
 
 @pytest.mark.parametrize("slots", [1, 7])
 async def test_bound(slots: int) -> None:

@@ -25,8 +25,6 @@ from wxmedia_async import (
     TransferError,
 )
 
-pytestmark = pytest.mark.usefixtures("no_proxy")
-
 WRONG: list[dict[str, Any]] = [
     {"max_concurrency": 0},
     {"max_concurrency": -1},

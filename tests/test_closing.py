@@ -23,8 +23,6 @@ from tests.fakes import (
 from tests.sockets.server import CONTEXT
 from wxmedia_async import AppToken, ClientClosed, MediaClient, MediaError, RetryPolicy
 
-pytestmark = pytest.mark.usefixtures("no_proxy")
-
 Call = Callable[[MediaClient, Path], Awaitable[object]]
 
 

@@ -11,8 +11,6 @@ from tests.fakes import BASE, JPEG, SECRET, TOKEN, FakeWeChat, client_of
 from tests.sockets.server import CONTEXT, Server, always, client_to, routes, whole
 from wxmedia_async import AppToken, MediaClient, MediaError
 
-pytestmark = pytest.mark.usefixtures("no_proxy")
-
 
 async def test_users_client_carries_every_request() -> None:
     """With a client of the user's, its headers and cookies are sent, its auth not."""

@@ -59,14 +59,6 @@ Way = Callable[[Answers], AbstractAsyncContextManager[MediaClient]]
 
 
 @pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The servers are on this machine, whatever its environment says."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
-@pytest.fixture(autouse=True)
 def logs(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Every logger there is, at DEBUG; nothing hidden may be in any of it."""
     caplog.set_level(logging.DEBUG)

@@ -18,8 +18,6 @@ from wxmedia_async import (
     StaticToken,
 )
 
-pytestmark = pytest.mark.usefixtures("no_proxy")
-
 
 async def test_no_token() -> None:
     """token=None sends no access_token, as Cloud Hosting wants it."""

@@ -7,14 +7,6 @@ import pytest
 from tests.sockets.server import refusing_url
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The servers are on this machine, whatever its environment says."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 @pytest.fixture
 def refusing() -> Iterator[str]:
     """A base URL where connections are refused."""

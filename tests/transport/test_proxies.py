@@ -14,13 +14,6 @@ PROXY = "http://proxy.test:3128"
 OTHER = "http://other.test:3128"
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 def route(url: str) -> str | None:
     return proxies_of_environment().url_for(httpx.URL(url))
 
