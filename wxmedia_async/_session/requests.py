@@ -44,14 +44,14 @@ class Call(Protocol):
     Attributes:
         host: Whom it is for.
 
-        timeouts: Those of the request. Transports look them up anew for the
-            body, which may get less patience than its head.
+        extensions: Those of the request. Transports look its ``timeout`` up anew
+            for the body, which may get less patience than its head.
     """
 
     @property
     def host(self) -> str: ...
     @property
-    def timeouts(self) -> dict[str, float | None]: ...
+    def extensions(self) -> Extensions: ...
 
     def send(self) -> Awaitable[Answer]:
         """Send it, by the way that it is to take."""
@@ -259,9 +259,8 @@ class _LongCall(NamedTuple):
         return self.request.url.host
 
     @property
-    def timeouts(self) -> dict[str, float | None]:
-        timeouts: dict[str, float | None] = self.request.extensions["timeout"]
-        return timeouts
+    def extensions(self) -> Extensions:
+        return self.request.extensions
 
     def send(self) -> Awaitable[Answer]:
         return self.way(self.request)
@@ -278,11 +277,6 @@ class _ShortCall(NamedTuple):
     @property
     def host(self) -> str:
         return self.url.host
-
-    @property
-    def timeouts(self) -> dict[str, float | None]:
-        timeouts: dict[str, float | None] = self.extensions["timeout"]
-        return timeouts
 
     def send(self) -> Awaitable[Answer]:
         exchange, body = self.exchange, self.exchange.body

@@ -60,10 +60,6 @@ class Session:
     deadline: float | None
     lifetime: Lifetime
     on_event: EventCallback | None = None
-    # Made once, and not for each exchange.
-    _leave: Callable[[Transfer], None] = attrs.field(
-        init=False, default=attrs.Factory(lambda self: self.pace.leave, takes_self=True)
-    )
     _is_ours: bool = attrs.field(
         init=False,
         default=attrs.Factory(lambda self: self._runs_only_ours(), takes_self=True),
@@ -163,7 +159,7 @@ class Session:
         try:
             call = self.requests.api_call(transfer, exchange, parameter)
             secrets = Hidden(parameter.values())
-            reply = await self._sent(transfer, call, secrets, self._leave)
+            reply = await self._sent(transfer, call, secrets, self.pace.leave)
         except BaseException:
             self.pace.leave(transfer)
             raise
@@ -183,7 +179,7 @@ class Session:
         call = self.requests.link_call(transfer, link)
         await self._entered(transfer)
         try:
-            return await self._sent(transfer, call, secrets, self._leave)
+            return await self._sent(transfer, call, secrets, self.pace.leave)
         except BaseException:
             self.pace.leave(transfer)
             raise
@@ -304,7 +300,8 @@ class Session:
         transfer.asked = True
         status, headers, body = await self.requests.send(call, secrets)
         transfer.asked = False
-        call.timeouts["read"] = within_window(call.timeouts["read"])
+        timeouts = call.extensions["timeout"]
+        timeouts["read"] = within_window(timeouts["read"])
         try:
             head = replies.parse_head(status, headers)
         except BaseException:
