@@ -1,4 +1,4 @@
-"""A store that a download may go to."""
+"""Where a download may go: what keeps it, and what fails."""
 
 from __future__ import annotations
 
@@ -26,3 +26,26 @@ class Bucket:
         self.stored[name] = content
         self.told.append((content_type, size))
         return f"s3://bucket/{name}"
+
+
+class Failing:
+    """Reads what it is given, and fails."""
+
+    def __init__(self, failure: BaseException, after: bool = True) -> None:
+        self._failure = failure
+        self._after = after
+        self.names: list[str] = []
+
+    async def put(
+        self,
+        name: str,
+        body: AsyncIterable[bytes],
+        *,
+        content_type: str | None,
+        size: int | None,
+    ) -> str:
+        self.names.append(name)
+        if self._after:
+            async for _ in body:
+                pass
+        raise self._failure

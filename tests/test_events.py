@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import pickle
 import time
-from collections.abc import AsyncIterable
 from pathlib import Path
 
 import anyio
 import pytest
 
+from tests.destinations import Bucket
 from tests.fakes import JPEG, SECRET, TOKEN, FakeWeChat, client_of, error
 from wxmedia_async import (
     AppToken,
@@ -31,20 +31,6 @@ from wxmedia_async import (
 OPERATIONS = ["upload", "download", "read", "stream", "put", "call"]
 
 
-class Somewhere:
-    async def put(
-        self,
-        name: str,
-        body: AsyncIterable[bytes],
-        *,
-        content_type: str | None,
-        size: int | None,
-    ) -> str:
-        async for _ in body:
-            pass
-        return name
-
-
 class Watching:
     """A client that is watched, and does any operation by its name."""
 
@@ -59,7 +45,7 @@ class Watching:
         elif operation == "download":
             await client.download("ID", folder, overwrite=True)
         elif operation == "put":
-            await client.download("ID", Somewhere())
+            await client.download("ID", Bucket())
         elif operation == "read":
             await client.read("ID")
         elif operation == "stream":
@@ -237,7 +223,7 @@ async def test_transfers_at_once() -> None:
     ids = [f"m{number}" for number in range(30)]
     watching = Watching(FakeWeChat(dict.fromkeys(ids, JPEG)))
 
-    async with watching.client.download_many(ids, Somewhere()) as outcomes:
+    async with watching.client.download_many(ids, Bucket()) as outcomes:
         [_ async for _ in outcomes]
 
     starts = [e.transfer for e in watching.events if isinstance(e, Started)]

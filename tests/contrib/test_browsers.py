@@ -437,6 +437,7 @@ def test_browser_that_leaves_before_the_head(
     with service.browser() as browser:
         browser.ask(f"/media/{media_id}")
         while not service.simulator.requests:
+            # It notes what comes in the server's thread, and wakes nobody.
             time.sleep(0.001)
     reply = get(url_of(service, short))
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable
 
 import pytest
 
-from tests.download.bucket import Bucket
+from tests.destinations import Bucket, Failing
 from tests.download.replies import cut
 from tests.fakes import JPEG, FakeWeChat, client_of
 from wxmedia_async import MediaNotFound, Progress, SavedMedia
@@ -71,25 +71,14 @@ class Lazy(Bucket):
         return "nowhere"
 
 
-class Broken(Bucket):
-    async def put(
-        self,
-        name: str,
-        body: AsyncIterable[bytes],
-        *,
-        content_type: str | None,
-        size: int | None,
-    ) -> str:
-        raise LookupError("no such bucket")
-
-
 async def test_destination_that_fails() -> None:
     """What a Destination raises comes out as it is, once, and frees the slot."""
     service = FakeWeChat({"ID": JPEG})
+    broken = Failing(LookupError("no such bucket"), after=False)
 
     async with client_of(service, max_concurrency=1) as client:
         with pytest.raises(LookupError, match="no such bucket"):
-            await client.download("ID", Broken())
+            await client.download("ID", broken)
         await client.read("ID")
 
     assert len(service.requests) == 2

@@ -11,6 +11,7 @@ import anyio
 import httpx
 import pytest
 
+from tests.destinations import Failing
 from tests.fakes import JPEG, FakeWeChat, Pieces, client_of, error, media
 from wxmedia_async import (
     AppToken,
@@ -44,29 +45,6 @@ THEIRS = [
     pytest.param(OSError(errno.ENOSPC, "full"), id="full disk"),
     pytest.param(LookupError("theirs"), id="any"),
 ]
-
-
-class Failing:
-    """Reads what it is given, and fails."""
-
-    def __init__(self, failure: BaseException, after: bool = True) -> None:
-        self._failure = failure
-        self._after = after
-        self.names: list[str] = []
-
-    async def put(
-        self,
-        name: str,
-        body: AsyncIterable[bytes],
-        *,
-        content_type: str | None,
-        size: int | None,
-    ) -> str:
-        self.names.append(name)
-        if self._after:
-            async for _ in body:
-                pass
-        raise self._failure
 
 
 @pytest.mark.parametrize("failure", THEIRS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.download.bucket import Bucket
+from tests.destinations import Bucket
 from tests.download.replies import ATTACHED, cut, reply
 from tests.fakes import JPEG, FakeWeChat, client_of
 from tests.sockets.server import Server, answers, client_to, whole

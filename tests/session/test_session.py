@@ -10,6 +10,7 @@ import anyio
 import httpx
 import pytest
 
+from tests.destinations import Bucket
 from tests.fakes import JPEG, TOKEN, FakeWeChat, client_of, error
 from wxmedia_async import (
     MINI_PROGRAM,
@@ -147,7 +148,7 @@ async def test_batch_under_a_token_that_is_replaced_all_the_time() -> None:
 
     service.answers.append(replaced)
     async with client_of(service, token=token) as client:
-        async with client.download_many(ids, _Nowhere()) as outcomes:
+        async with client.download_many(ids, Bucket()) as outcomes:
             failed = [outcome.error async for outcome in outcomes if not outcome.ok]
 
     assert failed == []
@@ -170,26 +171,12 @@ async def test_token_that_is_replaced_every_50_ms() -> None:
     async with client_of(service, token=token) as client:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(replace)
-            async with client.download_many(ids, _Nowhere()) as outcomes:
+            async with client.download_many(ids, Bucket()) as outcomes:
                 failed = [one.error async for one in outcomes if not one.ok]
             tasks.cancel_scope.cancel()
 
     assert failed == []
     assert service.tokens <= replaced + 1
-
-
-class _Nowhere:
-    async def put(
-        self,
-        name: str,
-        body: object,
-        *,
-        content_type: str | None,
-        size: int | None,
-    ) -> str:
-        async for _ in body:  # type: ignore[attr-defined]
-            pass
-        return name
 
 
 async def test_pause_costs_no_attempt(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import (
-    AsyncIterable,
     AsyncIterator,
     Awaitable,
     Callable,
@@ -33,6 +32,7 @@ from unittest import mock
 import anyio
 import attrs
 
+from tests.destinations import Bucket
 from tests.fakes import EAGER, JPEG, SECRET, TOKEN
 from tests.sockets.hostile import KEY, hostile, sane
 from tests.sockets.server import CONTEXT, Peer, Server
@@ -99,7 +99,7 @@ async def download_to_folder(client: MediaClient, folder: Path) -> object:
 
 
 async def download_to_destination(client: MediaClient, folder: Path) -> object:
-    return await client.download("ID", Stored())
+    return await client.download("ID", Bucket())
 
 
 async def read(client: MediaClient, folder: Path) -> object:
@@ -140,22 +140,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *(download_to_file, download_to_folder, download_to_destination, read, stream),
     *(call_get, call_post, download_many, upload_many),
 )
-
-
-class Stored:
-    """A destination that keeps what is whole."""
-
-    async def put(
-        self,
-        name: str,
-        body: AsyncIterable[bytes],
-        *,
-        content_type: str | None,
-        size: int | None,
-    ) -> str:
-        async for _ in body:
-            pass
-        return name
 
 
 class Found(AssertionError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.contrib.shards.records import MemoryRecord, RefusalRecord
+from tests.destinations import Bucket
 from tests.fakes import JPEG, FakeWeChat, client_of, error, names_in
 from wxmedia_async import (
     ClientClosed,
@@ -264,28 +265,12 @@ async def test_a_manifest_out_of_reach(tmp_path: Path) -> None:
 
 async def test_a_destination_takes_them(tmp_path: Path) -> None:
     """Media may go to a destination instead of a folder."""
-
-    class Shelf:
-        def __init__(self) -> None:
-            self.kept: dict[str, bytes] = {}
-
-        async def put(
-            self,
-            name: str,
-            body: AsyncIterable[bytes],
-            *,
-            content_type: str | None,
-            size: int | None,
-        ) -> str:
-            self.kept[name] = b"".join([chunk async for chunk in body])
-            return name
-
-    shelf = Shelf()
+    bucket = Bucket()
     async with client_of(service_of()) as client:
-        counts = await run_shard(client, IDS, shelf, MemoryRecord())
+        counts = await run_shard(client, IDS, bucket, MemoryRecord())
 
     assert counts == Counter(done=10)
-    assert set(shelf.kept.values()) == {JPEG}
+    assert set(bucket.stored.values()) == {JPEG}
 
 
 async def test_a_single_id_is_no_shard(tmp_path: Path) -> None:
